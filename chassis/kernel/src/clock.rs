@@ -1,7 +1,7 @@
 //! Where time and randomness come from. The host injects both, so that a simulation can replay them.
 use crate::{Timestamp, TypeId, Uuid};
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 /// Tells the time. The real one lives in the host; tests and simulations use [`ManualClock`].
 pub trait Clock: Send + Sync + 'static {

@@ -31,9 +31,21 @@ pub enum Code {
 
 impl Code {
     const ALL: [Code; 16] = [
-        Code::Cancelled, Code::Unknown, Code::InvalidArgument, Code::DeadlineExceeded, Code::NotFound,
-        Code::AlreadyExists, Code::PermissionDenied, Code::ResourceExhausted, Code::FailedPrecondition,
-        Code::Aborted, Code::OutOfRange, Code::Unimplemented, Code::Internal, Code::Unavailable, Code::DataLoss,
+        Code::Cancelled,
+        Code::Unknown,
+        Code::InvalidArgument,
+        Code::DeadlineExceeded,
+        Code::NotFound,
+        Code::AlreadyExists,
+        Code::PermissionDenied,
+        Code::ResourceExhausted,
+        Code::FailedPrecondition,
+        Code::Aborted,
+        Code::OutOfRange,
+        Code::Unimplemented,
+        Code::Internal,
+        Code::Unavailable,
+        Code::DataLoss,
         Code::Unauthenticated,
     ];
 
@@ -254,7 +266,13 @@ impl Error {
     /// Whether the call may have had an effect although it failed: the answer is not known.
     pub fn is_unknown_outcome(&self) -> bool {
         match self.0.code {
-            Code::Cancelled | Code::Unknown | Code::DeadlineExceeded | Code::Internal | Code::Unavailable | Code::DataLoss | Code::ResourceExhausted => true,
+            Code::Cancelled
+            | Code::Unknown
+            | Code::DeadlineExceeded
+            | Code::Internal
+            | Code::Unavailable
+            | Code::DataLoss
+            | Code::ResourceExhausted => true,
             Code::InvalidArgument
             | Code::NotFound
             | Code::AlreadyExists

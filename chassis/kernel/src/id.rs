@@ -167,7 +167,12 @@ mod tests {
     #[test]
     fn a_foreign_prefix_an_overflow_and_upper_case_are_refused() {
         let good = ThingId::from_uuid(Uuid::v7(1, [1; 10])).to_string();
-        for bad in [good.replace("thg", "ord"), good.to_uppercase(), format!("thg_8{}", "0".repeat(25)), String::new()] {
+        for bad in [
+            good.replace("thg", "ord"),
+            good.to_uppercase(),
+            format!("thg_8{}", "0".repeat(25)),
+            String::new(),
+        ] {
             assert!(bad.parse::<ThingId>().is_err(), "{bad}");
         }
     }

@@ -65,20 +65,31 @@ impl Timestamp {
     /// Reads RFC 3339: `2026-01-31T12:00:00Z`, fractions up to nine digits, `Z` or `±hh:mm`.
     pub fn parse(text: &str) -> Result<Self, ParseTimeError> {
         let b = text.as_bytes();
-        let shape = b.len() >= 20 && b[4] == b'-' && b[7] == b'-' && matches!(b[10], b'T' | b't' | b' ') && b[13] == b':' && b[16] == b':';
+        let shape = b.len() >= 20
+            && b[4] == b'-'
+            && b[7] == b'-'
+            && matches!(b[10], b'T' | b't' | b' ')
+            && b[13] == b':'
+            && b[16] == b':';
         if !shape {
             return Err(ParseTimeError);
         }
         let number = |from: usize, to: usize| digits(&b[from..to]);
         let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
         let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
-        let in_range = (1..=12).contains(&month) && day >= 1 && day <= days_in(year, month) && hour < 24 && minute < 60 && second < 60;
+        let in_range = (1..=12).contains(&month)
+            && day >= 1
+            && day <= days_in(year, month)
+            && hour < 24
+            && minute < 60
+            && second < 60;
         if !in_range {
             return Err(ParseTimeError);
         }
         let (fraction_us, rest) = fraction(&b[19..])?;
         let offset_s = offset(rest)?;
-        let seconds = days_from_civil(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second - offset_s;
+        let seconds =
+            days_from_civil(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second - offset_s;
         Ok(Self(seconds * 1_000_000 + fraction_us))
     }
 }
@@ -99,7 +110,8 @@ fn fraction(rest: &[u8]) -> Result<(i64, &[u8]), ParseTimeError> {
     if !(2..=10).contains(&end) {
         return Err(ParseTimeError);
     }
-    let micros = rest[1..end].iter().chain(b"000000").take(6).fold(0, |sum, b| sum * 10 + i64::from(b - b'0'));
+    let micros =
+        rest[1..end].iter().chain(b"000000").take(6).fold(0, |sum, b| sum * 10 + i64::from(b - b'0'));
     Ok((micros, &rest[end..]))
 }
 
@@ -209,7 +221,16 @@ mod tests {
 
     #[test]
     fn what_is_not_a_time_is_refused() {
-        for bad in ["", "2026-01-01", "2026-13-01T00:00:00Z", "2026-02-29T00:00:00Z", "2026-01-01T00:00:00", "2026-01-01T24:00:00Z", "2026-01-01T00:00:00+25:00", "2026-01-01T00:00:00.Z"] {
+        for bad in [
+            "",
+            "2026-01-01",
+            "2026-13-01T00:00:00Z",
+            "2026-02-29T00:00:00Z",
+            "2026-01-01T00:00:00",
+            "2026-01-01T24:00:00Z",
+            "2026-01-01T00:00:00+25:00",
+            "2026-01-01T00:00:00.Z",
+        ] {
             assert_eq!(Timestamp::parse(bad), Err(ParseTimeError), "{bad}");
         }
     }
