@@ -70,7 +70,10 @@ fn write_sample(order: &sample::Order, out: Option<&Path>) -> io::Result<ExitCod
     let tally = match out {
         None => sample::write(order, &mut BufWriter::new(io::stdout().lock()))?,
         Some(path) => {
-            let file = BufWriter::new(File::create(path)?);
+            let named = |fault: io::Error| {
+                io::Error::new(fault.kind(), format!("cannot write {}: {fault}", path.display()))
+            };
+            let file = BufWriter::new(File::create(path).map_err(named)?);
             if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz")) {
                 sample::write_compressed(order, file)?
             } else {

@@ -282,7 +282,8 @@ impl Year<'_> {
         let mut lines: Vec<(Article, i64)> = Vec::new();
         for _ in 0..count {
             let article = self.shelf.choose(&mut self.dice);
-            let most = if self.dice.chance(5) { 500 } else { 12 };
+            let wholesale = self.dice.chance(5) && article.pennies < 1_000;
+            let most = if wholesale { 500 } else { 12 };
             let quantity = i64::try_from(1 + self.dice.below(most)).expect("at most 500");
             lines.push((article, quantity));
         }

@@ -199,12 +199,12 @@ enum At {
     AfterQuote,
 }
 
+/// What is done with a row, given its number and its fields.
+type EachRow<'a> = dyn FnMut(u64, &[Vec<u8>]) -> Result<(), &'static str> + 'a;
+
 /// Splits comma-separated rows and hands each to `each` with its number, the first being 1. Empty lines are no
 /// rows.
-fn split_rows(
-    mut bytes: impl Read,
-    each: &mut dyn FnMut(u64, &[Vec<u8>]) -> Result<(), &'static str>,
-) -> Result<(), Stop> {
+fn split_rows(mut bytes: impl Read, each: &mut EachRow<'_>) -> Result<(), Stop> {
     let mut rows = Rows { fields: Vec::new(), used: 0, at: At::FieldStart, number: 0, each };
     let mut buffer = vec![0; 1 << 16];
     loop {
@@ -224,7 +224,7 @@ struct Rows<'a> {
     used: usize,
     at: At,
     number: u64,
-    each: &'a mut dyn FnMut(u64, &[Vec<u8>]) -> Result<(), &'static str>,
+    each: &'a mut EachRow<'a>,
 }
 
 impl Rows<'_> {

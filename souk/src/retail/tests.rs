@@ -219,6 +219,39 @@ fn three_counts_of_a_made_file_agree() {
     }
 }
 
+/// Files damaged in a few bytes: whatever the reader still accepts, the sums must read the same way.
+#[test]
+fn a_damaged_file_is_refused_or_read_alike() {
+    const DAMAGE: &[u8] = b"\",\n\r.-C0a9 ";
+    let text = file(&[
+        "536365,85123A,HOLDER,6,2010-12-01 08:26:00,2.55,17850.0,United Kingdom",
+        "536366,22086,\"PAPER CHAIN, \"\"50S\"\"\",80,2010-12-01 08:28:00,2.1,,France",
+        "C536379,D,Discount,-1,2010-12-01 09:41:00,27.5,14527.0,United Kingdom",
+        "536365,85123a,holder,1,2010-12-01 08:26:00,0.001,17850.0,United Kingdom",
+        "536367,71053,LANTERN,10,2010-12-01 08:34:00,3.39,13047.0,United Kingdom",
+    ]);
+    let dice = souk_kernel::SeededEntropy::new(11);
+    let below = |bound: usize| usize::try_from(dice.next_u64() % bound as u64).expect("below a usize");
+    let (mut accepted, mut refused) = (0, 0);
+    for round in 0..4_000 {
+        let mut bytes = text.clone().into_bytes();
+        for _ in 0..=below(3) {
+            let at = HEADER.len() + below(bytes.len() - HEADER.len());
+            bytes[at] = DAMAGE[below(DAMAGE.len())];
+        }
+        match read_from(&bytes[..], Path::new("damaged.csv")) {
+            Ok(file) => {
+                accepted += 1;
+                let sums = sum_from(&bytes[..], Path::new("damaged.csv"));
+                let sums = sums.unwrap_or_else(|why| panic!("round {round}: {why}"));
+                assert_eq!(done(&file), sums, "round {round}: {}", String::from_utf8_lossy(&bytes));
+            }
+            Err(_) => refused += 1,
+        }
+    }
+    assert!(accepted > 100 && refused > 100, "both happen: {accepted} accepted, {refused} refused");
+}
+
 /// The published figures of the real year, from both readings.
 #[test]
 fn the_real_year_adds_up() {

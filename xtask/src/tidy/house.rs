@@ -110,6 +110,7 @@ fn collect(root: &Path, folder: &Path, files: &mut Vec<TextFile>) -> io::Result<
         if kind.is_dir() && !skipped {
             collect(root, &path, files)?;
         } else if kind.is_file()
+            && path.extension().is_none_or(|extension| extension != "log")
             && entry.metadata()?.len() <= FILE_BYTES_MAX
             // What is not UTF-8 is no text; what vanishes while we look was somebody's temporary file.
             && let Ok(text) = fs::read_to_string(&path)
@@ -163,7 +164,12 @@ fn package_of(root: &Path, package: &Value) -> Package {
         name: text(&package["name"]),
         folder,
         level: souk["level"].as_u64(),
-        sagas: list(&souk["sagas"]).iter().map(text).collect(),
+        sagas: list(&souk["sagas"]).iter().map(text).map(file_name).collect(),
         dependencies: list(&package["dependencies"]).iter().map(dependency).collect(),
     }
+}
+
+/// Sagas are listed as `place` or as `place.rs`.
+fn file_name(saga: String) -> String {
+    if saga.ends_with(".rs") { saga } else { format!("{saga}.rs") }
 }

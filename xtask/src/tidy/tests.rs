@@ -47,8 +47,7 @@ fn service(files: &[(&str, &str)]) -> House {
 
 #[test]
 fn a_crate_depends_only_on_lower_ones() {
-    let mut house = House::default();
-    house.packages = vec![
+    let packages = vec![
         package("chassis/kernel", 0, &[]),
         package("chassis/sql", 1, &[("chassis/kernel", Kind::Normal), ("rusqlite", Kind::Normal)]),
         package(
@@ -61,6 +60,7 @@ fn a_crate_depends_only_on_lower_ones() {
         Package { level: None, ..package("chassis/host", 0, &[]) },
         package("chassis/gateway", 4, &[("chassis/saga", Kind::Build)]),
     ];
+    let mut house = House { packages, ..House::default() };
     expect(
         &house,
         &[
@@ -105,7 +105,7 @@ fn cargo_metadata_is_understood() {
     let metadata = serde_json::json!({"packages": [{
         "name": "souk-order",
         "manifest_path": "/house/services/order/Cargo.toml",
-        "metadata": {"souk": {"level": 5, "sagas": ["place.rs"]}},
+        "metadata": {"souk": {"level": 5, "sagas": ["place.rs", "cancel"]}},
         "dependencies": [
             {"name": "souk-kernel", "path": "/house/chassis/kernel", "kind": null},
             {"name": "souk-rpc-build", "path": "/house/chassis/rpc-build", "kind": "build"},
@@ -124,7 +124,7 @@ fn cargo_metadata_is_understood() {
             name: "souk-order".into(),
             folder: "services/order".into(),
             level: Some(5),
-            sagas: vec!["place.rs".into()],
+            sagas: vec!["place.rs".into(), "cancel.rs".into()],
             dependencies: vec![
                 dependency("souk-kernel", Some("chassis/kernel"), Kind::Normal),
                 dependency("souk-rpc-build", Some("chassis/rpc-build"), Kind::Build),
@@ -257,6 +257,15 @@ fn sql_stands_in_its_places() {
         ("services/order/src/grpc.rs", sql),
     ]);
     expect(&house, &["services/order/src/grpc.rs:2: sql: SQL outside of its places"]);
+}
+
+#[test]
+fn views_keep_to_the_portable_subset() {
+    let sql = "/// INTEGER, now()\nconst A: &str = \"CREATE TABLE a (\n id TEXT,\n n INTEGER)\";\n\
+               const B: &str = \"SELECT n ->> 1 FROM a WHERE t < now()\";\nconst C: &str = \"CREATE TABLE c (n BIGINT)\";\n";
+    let house = with_files(&[("services/order/src/views.rs", sql), ("chassis/sql/src/lib.rs", sql)]);
+    let at = |line: u64, text: &str| format!("services/order/src/views.rs:{line}: portable-sql: `{text}`");
+    expect(&house, &[&at(4, "INTEGER"), &at(5, "->>"), &at(5, "now()")]);
 }
 
 #[test]

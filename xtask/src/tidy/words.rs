@@ -31,6 +31,31 @@ const SQL: [&str; 14] = [
 /// Where SQL stands, besides files named `views.rs`.
 const SQL_FOLDERS: [&str; 2] = ["chassis/sql/", "chassis/eventstore/"];
 
+/// Types and operators that one of the databases does not have, or has with another meaning.
+const UNPORTABLE_WORDS: [&str; 18] = [
+    "AUTOINCREMENT",
+    "BIGSERIAL",
+    "BLOB",
+    "BOOLEAN",
+    "BYTEA",
+    "DATETIME",
+    "DOUBLE",
+    "ILIKE",
+    "INT",
+    "INTEGER",
+    "JSON",
+    "JSONB",
+    "NUMERIC",
+    "REAL",
+    "SERIAL",
+    "TIMESTAMP",
+    "TIMESTAMPTZ",
+    "VARCHAR",
+];
+
+/// The same for functions and operators.
+const UNPORTABLE_TEXTS: [&str; 5] = ["now()", "->>", "json_extract(", "strftime(", "datetime("];
+
 /// Folders of one person's machine. Written in halves, or this file would be a finding.
 const MACHINE_PATHS: [&str; 2] = [concat!("/wo", "rk/"), concat!("/ro", "ot/")];
 
@@ -47,6 +72,7 @@ pub(super) fn check(house: &House) -> Vec<Finding> {
         findings.extend(library_texts(file, &masked.code));
         findings.extend(unexplained_exceptions(file, &masked.code));
         findings.extend(sql(file, masked));
+        findings.extend(unportable_sql(file, &masked.literals));
     }
     findings
 }
@@ -142,4 +168,20 @@ fn sql(file: &TextFile, masked: &Masked) -> Vec<Finding> {
     lines.dedup();
     let what = "SQL outside of its places: move it to the service's views.rs, or to chassis/sql or chassis/eventstore";
     lines.into_iter().map(|line| Finding::new(&file.path, line, "sql", what)).collect()
+}
+
+/// In views; what `chassis/sql` and `chassis/eventstore` write for one database they write on purpose.
+fn unportable_sql(file: &TextFile, literals: &str) -> Vec<Finding> {
+    if file.name() != "views.rs" {
+        return Vec::new();
+    }
+    let named = words(literals).filter(|(_, word)| UNPORTABLE_WORDS.contains(word));
+    let called = UNPORTABLE_TEXTS.iter().flat_map(|text| literals.match_indices(text));
+    let what = |text: &str| {
+        format!("`{text}` is not in the portable subset: TEXT, BIGINT, $1, ON CONFLICT, RETURNING")
+    };
+    let finding = |(at, text): (usize, &str)| {
+        Finding::new(&file.path, line_of(literals, at), "portable-sql", what(text))
+    };
+    named.chain(called).map(finding).collect()
 }
