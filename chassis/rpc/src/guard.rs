@@ -84,7 +84,7 @@ impl Guard {
         Resp: Message,
     {
         let cx = self.admit(policy, cx)?;
-        self.fits(&request, Code::InvalidArgument)?;
+        self.fits(&request, Code::ResourceExhausted)?;
         let deadline = cx.deadline().min(Instant::now() + policy.timeout);
         let cx = cx.with_deadline(deadline);
         let response = self.run(policy, &cx, deadline, call, request).await?;
@@ -106,7 +106,7 @@ impl Guard {
         Item: Message + 'static,
     {
         let cx = self.admit(policy, cx)?;
-        self.fits(&request, Code::InvalidArgument)?;
+        self.fits(&request, Code::ResourceExhausted)?;
         let open_until = cx.deadline().min(Instant::now() + policy.timeout);
         let items = self.run(policy, &cx, open_until, call, request).await?;
         let (end, farewell) = self.end_of_stream(&cx);

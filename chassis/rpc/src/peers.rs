@@ -1,5 +1,7 @@
 //! Who answers which service.
-use crate::{BoxFuture, ByteService, Bytes, Cx, Error, Guard, MethodPolicy, Reply, Result, guard, wire};
+use crate::{
+    BoxFuture, ByteService, Bytes, Code, Cx, Error, Guard, MethodPolicy, Reply, Result, guard, wire,
+};
 use std::any::Any;
 use std::collections::HashMap;
 use std::fmt;
@@ -83,7 +85,7 @@ impl ByteService for Admitted {
         };
         let bytes_max = self.guard.limits().message_bytes_max;
         let admitted = self.guard.admit(policy, cx);
-        let fits = guard::fits(request.len(), bytes_max, souk_kernel::Code::InvalidArgument);
+        let fits = guard::fits(request.len(), bytes_max, Code::ResourceExhausted);
         match admitted.and_then(|cx| fits.map(|()| cx)) {
             Ok(cx) => self.wire.call(method, cx, request),
             Err(error) => Box::pin(std::future::ready(Err(error))),
