@@ -21,6 +21,9 @@
 
 mod definition;
 mod progress;
+mod runner;
+pub mod timers;
+pub mod views;
 
 pub use definition::{Definition, Direction, Draft, Intent, Side, Step};
 pub use progress::{

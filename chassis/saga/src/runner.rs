@@ -1,0 +1,348 @@
+//! Carries out what sagas say is outstanding, and records each answer as one append.
+use crate::{Intent, Outcome, views};
+use futures_util::FutureExt;
+use souk_decider::Aggregate;
+use souk_eventstore::{CommitError, CommitId, Decision, EventStore, Expected, Fence, Folded, Lease, Origin, StreamId, TimerSet, Work};
+use souk_kernel::{Error, Ids, Timestamp};
+use souk_rpc::{BoxFuture, Cx};
+use souk_telemetry::{Stop, task};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::{Notify, Semaphore};
+use tokio::time::Instant;
+
+/// Sagas are spread over so many leases, so that several replicas of a service can share the work.
+pub const SHARDS: u64 = 64;
+/// How many open sagas are fetched at once.
+const PAGE: i64 = 512;
+
+/// A durable process of a service.
+pub trait Saga: Send + Sync + 'static {
+    /// What the saga is about, and where its events stand.
+    type State: Aggregate;
+
+    /// The to-do list: a function of the state alone.
+    fn outstanding(&self, state: &Self::State) -> Vec<Intent>;
+
+    /// Attempts one intent. May be called any number of times for the same intent, with the same key.
+    fn perform(&self, call: Call<Self::State>) -> BoxFuture<'_, Outcome>;
+
+    /// What to record about an attempt: pure, decided on the state at the time of the record. Empty when the
+    /// intent is no longer outstanding.
+    fn record(
+        &self,
+        state: &Self::State,
+        intent: &Intent,
+        outcome: &Outcome,
+        attempt: u32,
+        now: Timestamp,
+    ) -> Recording<<Self::State as Aggregate>::Event>;
+}
+
+/// One attempt at an intent.
+#[derive(Clone)]
+pub struct Call<S: Aggregate> {
+    /// The stream of the saga.
+    pub stream: StreamId,
+    /// What to do.
+    pub intent: Intent,
+    /// The idempotency key: the same for every attempt.
+    pub key: String,
+    /// From 1; counted since this process took the saga over.
+    pub attempt: u32,
+    /// The state that the intent follows from.
+    pub state: Folded<S>,
+    /// Deadline and trace of the call; without a token.
+    pub cx: Cx,
+}
+
+/// What one answer adds to the log.
+#[derive(Debug, Clone)]
+pub struct Recording<E> {
+    /// The saga's own event and what follows from it.
+    pub events: Vec<E>,
+    /// Timers to set in the same commit.
+    pub set_timers: Vec<TimerSet>,
+    /// Timers to cancel in the same commit, by key.
+    pub cancel_timers: Vec<String>,
+}
+
+impl<E> Default for Recording<E> {
+    fn default() -> Self {
+        Self { events: Vec::new(), set_timers: Vec::new(), cancel_timers: Vec::new() }
+    }
+}
+
+/// Limits of a [`Runner`].
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How many sagas are worked on at once.
+    pub running_max: usize,
+    /// How long one attempt at a step may take.
+    pub attempt_timeout: Duration,
+    /// The wait after the first attempt without an answer; doubled each time.
+    pub backoff_first: Duration,
+    /// The longest wait between attempts.
+    pub backoff_max: Duration,
+    /// How long a lease holds without renewal.
+    pub lease_ttl: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            running_max: 256,
+            attempt_timeout: Duration::from_secs(10),
+            backoff_first: Duration::from_millis(50),
+            backoff_max: Duration::from_secs(30),
+            lease_ttl: Duration::from_secs(15),
+        }
+    }
+}
+
+/// Runs the sagas of one service. Cheap to clone.
+pub struct Runner<S: Saga>(Arc<Inner<S>>);
+
+impl<S: Saga> Clone for Runner<S> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+struct Inner<S> {
+    store: EventStore,
+    saga: S,
+    ids: Ids,
+    options: Options,
+    places: Semaphore,
+    running: Mutex<HashMap<StreamId, Arc<Notify>>>,
+    leases: Mutex<HashMap<u64, Lease>>,
+}
+
+impl<S: Saga> Runner<S> {
+    /// A runner for the sagas in `store`, whose views must include [`crate::views::view`].
+    pub fn new(store: EventStore, saga: S, ids: Ids, options: Options) -> Self {
+        let places = Semaphore::new(options.running_max);
+        Self(Arc::new(Inner { store, saga, ids, options, places, running: Mutex::default(), leases: Mutex::default() }))
+    }
+
+    /// Runs until `stop` is requested. What is in flight then is left where it is: the next start goes on.
+    pub async fn run(self, stop: Stop) -> Result<(), Error> {
+        let mut head = self.0.store.head();
+        let mut seen = 0;
+        let mut renewal = tokio::time::interval(self.0.options.lease_ttl / 3);
+        loop {
+            tokio::select! {
+                () = stop.requested() => return Ok(()),
+                _ = renewal.tick() => self.0.renew_leases().await?,
+                moved = head.changed() => if moved.is_err() { return Ok(()) },
+            }
+            head.borrow_and_update();
+            seen = self.wake_moved_since(seen, &stop).await?;
+        }
+    }
+
+    /// Wakes every open saga that moved after the position `seen`, and answers the last such position.
+    async fn wake_moved_since(&self, mut seen: u64, stop: &Stop) -> Result<u64, Error> {
+        loop {
+            let rows = self.0.store.query(views::open_since(seen, PAGE)).await?;
+            for row in &rows {
+                let (stream, changed) = views::open_row(row);
+                seen = changed;
+                self.wake(StreamId::from(stream), stop);
+            }
+            if (rows.len() as i64) < PAGE {
+                return Ok(seen);
+            }
+        }
+    }
+
+    /// Starts a driver for the stream, or tells the one at work to look again.
+    fn wake(&self, stream: StreamId, stop: &Stop) {
+        let mut running = self.0.running.lock().expect("no holder panics");
+        if let Some(look_again) = running.get(&stream) {
+            look_again.notify_one();
+            return;
+        }
+        let look_again = Arc::new(Notify::new());
+        running.insert(stream.clone(), look_again.clone());
+        let (inner, stop) = (self.0.clone(), stop.clone());
+        let _ = task::spawn(task::Kind::Background, "saga", async move {
+            let _leave = Leave { inner: inner.clone(), stream: stream.clone(), look_again: look_again.clone() };
+            let driver = Driver { inner, stream, look_again, attempts: HashMap::new() };
+            tokio::select! {
+                () = stop.requested() => {}
+                () = driver.drive() => {}
+            }
+        });
+    }
+}
+
+/// Frees a driver's place in the list, also when it panics.
+struct Leave<S: Saga> {
+    inner: Arc<Inner<S>>,
+    stream: StreamId,
+    look_again: Arc<Notify>,
+}
+
+impl<S: Saga> Drop for Leave<S> {
+    fn drop(&mut self) {
+        let mut running = self.inner.running.lock().expect("no holder panics");
+        if running.get(&self.stream).is_some_and(|listed| Arc::ptr_eq(listed, &self.look_again)) {
+            running.remove(&self.stream);
+        }
+    }
+}
+
+impl<S: Saga> Inner<S> {
+    async fn renew_leases(&self) -> Result<(), Error> {
+        let owner = self.ids.uuid().to_base32();
+        let held: Vec<_> = self.leases.lock().expect("no holder panics").clone().into_iter().collect();
+        let owner = held.first().map_or(owner, |(_, lease)| lease.owner.clone());
+        for shard in 0..SHARDS {
+            let name = format!("saga/{shard}");
+            let lease = self.store.acquire_lease(&name, &owner, self.options.lease_ttl).await?;
+            let mut leases = self.leases.lock().expect("no holder panics");
+            match lease {
+                Some(lease) => leases.insert(shard, lease),
+                None => leases.remove(&shard),
+            };
+        }
+        Ok(())
+    }
+
+    fn fence(&self, stream: &StreamId) -> Option<Fence> {
+        let leases = self.leases.lock().expect("no holder panics");
+        leases.get(&shard_of(stream.as_str())).map(Lease::fence)
+    }
+
+    fn backoff(&self, attempt: u32) -> Duration {
+        let doubled = self.options.backoff_first.saturating_mul(1 << attempt.saturating_sub(1).min(16));
+        let most = doubled.min(self.options.backoff_max);
+        let spread = self.ids.uuid().as_bytes()[15];
+        most / 2 + most / 512 * u32::from(spread)
+    }
+}
+
+/// FNV-1a over the stream's name (Fowler, Noll, Vo), modulo the number of shards.
+fn shard_of(stream: &str) -> u64 {
+    let hash = stream.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    hash % SHARDS
+}
+
+/// Works on one saga until nothing is outstanding.
+struct Driver<S: Saga> {
+    inner: Arc<Inner<S>>,
+    stream: StreamId,
+    look_again: Arc<Notify>,
+    attempts: HashMap<Intent, u32>,
+}
+
+/// Whether a round moved the saga.
+enum Round {
+    Moved,
+    NothingToDo,
+    /// Some attempt had no answer; wait before the next, which is this one.
+    Silent(u32),
+}
+
+impl<S: Saga> Driver<S> {
+    async fn drive(mut self) {
+        loop {
+            let round = match self.inner.places.acquire().await {
+                Ok(_place) => self.round().await,
+                Err(_) => return,
+            };
+            match round {
+                Ok(Round::Moved) => {}
+                Ok(Round::NothingToDo) if self.leaves() => return,
+                Ok(Round::NothingToDo) => {}
+                Ok(Round::Silent(attempt)) => self.rest(attempt).await,
+                Err(error) => {
+                    tracing::error!(stream = %self.stream, error = %error.story(), "saga round failed");
+                    self.rest(4).await;
+                }
+            }
+        }
+    }
+
+    /// Leaves the list, unless somebody asked to look again since: a wake-up is never lost in between.
+    fn leaves(&self) -> bool {
+        let mut running = self.inner.running.lock().expect("no holder panics");
+        let woken = self.look_again.notified().now_or_never().is_some();
+        if !woken {
+            running.remove(&self.stream);
+        }
+        !woken
+    }
+
+    /// Waits out the backoff, or less when the saga moves meanwhile.
+    async fn rest(&self, attempt: u32) {
+        let _ = tokio::time::timeout(self.inner.backoff(attempt), self.look_again.notified()).await;
+    }
+
+    /// Attempts everything outstanding, side by side, and records the answers one by one.
+    async fn round(&mut self) -> Result<Round, Error> {
+        let state = self.inner.store.state::<S::State>(&self.stream).await?;
+        let intents = self.inner.saga.outstanding(&state);
+        if intents.is_empty() {
+            return Ok(Round::NothingToDo);
+        }
+        if self.inner.fence(&self.stream).is_none() {
+            return Ok(Round::Silent(1));
+        }
+        let calls = intents.into_iter().map(|intent| self.call(intent, state.clone())).collect::<Vec<_>>();
+        let attempts = calls.into_iter().map(|call| attempt(&self.inner, call));
+        let mut silent = 0;
+        for (intent, attempt, outcome) in futures_util::future::join_all(attempts).await {
+            if matches!(outcome, Outcome::Unknown { .. }) {
+                silent = silent.max(attempt);
+            }
+            self.record(intent, attempt, outcome).await?;
+        }
+        Ok(if silent > 0 { Round::Silent(silent) } else { Round::Moved })
+    }
+
+    fn call(&mut self, intent: Intent, state: Folded<S::State>) -> Call<S::State> {
+        let attempt = self.attempts.entry(intent.clone()).and_modify(|n| *n += 1).or_insert(1);
+        let cx = Cx::new(Instant::now() + self.inner.options.attempt_timeout);
+        Call { stream: self.stream.clone(), key: intent.key(self.stream.id()), intent, attempt: *attempt, state, cx }
+    }
+
+    async fn record(&self, intent: Intent, attempt: u32, outcome: Outcome) -> Result<(), Error> {
+        let origin = Origin { actor: "saga".into(), causation: intent.key(self.stream.id()).into(), ..Origin::default() };
+        let fence = self.inner.fence(&self.stream);
+        let (inner, stream) = (self.inner.clone(), self.stream.clone());
+        let work = Work::new(CommitId::new(self.inner.ids.uuid()), origin).read::<S::State>(&self.stream).decide(move |facts, now| {
+            let state = facts.state::<S::State>(&stream);
+            let recording = inner.saga.record(&state, &intent, &outcome, attempt, now);
+            let mut decision = Decision::new();
+            if recording.events.is_empty() {
+                return Ok(decision);
+            }
+            decision = decision.append(stream.clone(), Expected::Exists, recording.events);
+            decision = recording.set_timers.into_iter().fold(decision, Decision::set_timer);
+            decision = recording.cancel_timers.into_iter().fold(decision, |decision, key| decision.cancel_timer(&key));
+            Ok(match &fence {
+                Some(fence) => decision.fence(fence.clone()),
+                None => decision,
+            })
+        });
+        match self.inner.store.commit(work).await {
+            Ok(_) => Ok(()),
+            Err(CommitError::Fenced) => Ok(()), // somebody else took the saga over
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+async fn attempt<S: Saga>(inner: &Inner<S>, call: Call<S::State>) -> (Intent, u32, Outcome) {
+    let (intent, attempt) = (call.intent.clone(), call.attempt);
+    let answer = tokio::time::timeout(inner.options.attempt_timeout, inner.saga.perform(call)).await;
+    let outcome = answer.unwrap_or_else(|_| Outcome::unknown("no answer in time"));
+    if let Outcome::Unknown { reason } = &outcome {
+        tracing::warn!(saga = intent.saga, step = intent.step, direction = %intent.direction, attempt, reason, "saga step has no answer");
+    }
+    (intent, attempt, outcome)
+}

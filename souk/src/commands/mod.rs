@@ -1,0 +1,9 @@
+//! One file per command.
+pub mod config;
+pub mod export;
+pub mod import;
+pub mod log;
+pub mod replay;
+pub mod token;
+pub mod up;
+pub mod verify;

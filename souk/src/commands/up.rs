@@ -1,0 +1,323 @@
+//! `souk up` and `souk serve`: the same services, in one process or in several.
+use crate::failure::{Failure, exit};
+use crate::settings::{GATEWAY, ROLES};
+use crate::{output, settings, shop};
+use clap::Args;
+use souk_gateway::Gateway;
+use souk_host::{Config, Environment, Node, Settings};
+use souk_rpc::Peers;
+use souk_rpc::grpc::{GrpcChannel, GrpcServer};
+use souk_telemetry::{Stop, StopSource, logs, task};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+use tokio::net::TcpListener;
+
+/// How long servers get to finish what they have begun.
+const GRACE: Duration = Duration::from_secs(20);
+
+/// Run the whole shop in this process: every service on embedded storage, nothing else needed.
+///
+/// Example: souk up --demo
+#[derive(Args)]
+pub struct Up {
+    /// Fill the shop with a demonstration catalogue and stock
+    #[arg(long)]
+    demo: bool,
+    #[command(flatten)]
+    places: Places,
+}
+
+/// Run some services in this process; the others are found at their addresses.
+///
+/// Several processes may share one data folder: each service's store is locked by the process that serves
+/// it. Example, in three terminals:
+///   souk serve user catalog cart inventory
+///   souk serve order payment provider
+///   souk serve gateway
+#[derive(Args)]
+pub struct Serve {
+    /// gateway, or services: user, catalog, cart, order, payment, inventory, provider
+    #[arg(required = true, value_name = "ROLE")]
+    roles: Vec<String>,
+    #[command(flatten)]
+    places: Places,
+}
+
+/// Where things are; each is also an option of the configuration.
+#[derive(Args, Clone, Default)]
+pub struct Places {
+    /// Folder of the stores and keys [default: ./souk-data]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<String>,
+    /// Public HTTP address [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<String>,
+    /// gRPC address for other processes
+    #[arg(long, value_name = "ADDR")]
+    pub grpc_listen: Option<String>,
+    /// Address for health checks [default: 127.0.0.1:9464]; "" turns it off
+    #[arg(long, value_name = "ADDR")]
+    pub admin_listen: Option<String>,
+    /// What to log, as RUST_LOG [default: warn]
+    #[arg(long, value_name = "FILTER")]
+    pub log: Option<String>,
+}
+
+impl Places {
+    fn config(&self, file: Option<&Path>) -> Result<Config, Failure> {
+        settings::load(
+            file,
+            &[
+                ("data.dir", self.data.clone()),
+                ("gateway.listen", self.listen.clone()),
+                ("grpc.listen", self.grpc_listen.clone()),
+                ("admin.listen", self.admin_listen.clone()),
+                ("log.filter", self.log.clone()),
+            ],
+        )
+    }
+}
+
+impl Up {
+    /// Runs until Ctrl-C or SIGTERM.
+    pub fn run(self, file: Option<&Path>) -> Result<(), Failure> {
+        let config = self.places.config(file)?;
+        let roles: Vec<_> = ROLES.iter().map(|(role, _)| *role).chain([GATEWAY]).map(str::to_owned).collect();
+        runtime()?.block_on(run(&config, &roles, self.demo))
+    }
+}
+
+impl Serve {
+    /// Runs until Ctrl-C or SIGTERM.
+    pub fn run(self, file: Option<&Path>) -> Result<(), Failure> {
+        let known = |role: &String| role == GATEWAY || ROLES.iter().any(|(name, _)| name == role);
+        if let Some(unknown) = self.roles.iter().find(|role| !known(role)) {
+            let names: Vec<_> = ROLES.iter().map(|(name, _)| *name).chain([GATEWAY]).collect();
+            return Err(Failure::new(2, format!("there is no role {unknown}; the roles are {}", names.join(", "))));
+        }
+        let config = self.places.config(file)?;
+        runtime()?.block_on(run(&config, &self.roles, false))
+    }
+}
+
+/// The runtime that every serving command uses.
+pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| Failure::io("the runtime cannot start", e))
+}
+
+async fn run(config: &Config, roles: &[String], demo: bool) -> Result<(), Failure> {
+    start_logs(config)?;
+    let shop = Running::start(config, roles).await?;
+    output::note(&shop.screen(config, roles));
+    if demo {
+        let loaded = crate::commands::import::load_demo(&shop.url(), &settings::data_dir(config)).await?;
+        output::note(&loaded);
+    }
+    until_signal().await;
+    output::note("stopping; a second signal ends at once");
+    let _ = task::spawn(task::Kind::Background, "second-signal", async {
+        until_signal().await;
+        std::process::exit(exit::TRY_AGAIN);
+    });
+    tokio::time::sleep(config.duration("server.drain_delay")).await;
+    shop.shut_down().await;
+    Ok(())
+}
+
+fn start_logs(config: &Config) -> Result<(), Failure> {
+    let pretty = match config.text("log.format") {
+        "pretty" => true,
+        "json" => false,
+        _ => output::is_watched(),
+    };
+    let format = if pretty { logs::Format::Pretty } else { logs::Format::Json };
+    let started = logs::init(format, logs::Output::Stdout, config.text("log.filter"));
+    started.map(drop).map_err(|e| Failure::new(exit::CONFIGURATION, format!("log.filter: {e}")))
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+async fn until_signal() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate()).expect("signals can be listened to");
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = tokio::signal::ctrl_c().await;
+}
+
+/// A process of the shop: its services and its servers.
+pub struct Running {
+    node: Node,
+    servers: Vec<task::Running>,
+    source: StopSource,
+    listening: Option<SocketAddr>,
+}
+
+impl Running {
+    /// Starts the roles as configured.
+    pub async fn start(config: &Config, roles: &[String]) -> Result<Running, Failure> {
+        let peers = Peers::new();
+        for (role, _) in ROLES.iter().filter(|(role, _)| roles.iter().all(|own| own != role)) {
+            add_remote(&peers, role, config.address(&format!("peers.{role}")));
+        }
+        let public = match roles.iter().any(|role| role == GATEWAY) {
+            true => Some(bind(config.address("gateway.listen"), "gateway.listen").await?),
+            false => None,
+        };
+        let mut settings = Settings::at(settings::data_dir(config));
+        settings.cache_bytes_max = config.size("store.cache");
+        let services = shop::services_named(roles);
+        let node = Node::start(&services, &Environment::system(), &settings, peers).await?;
+        let (source, stop) = Stop::new();
+        let mut running = Running { node, servers: Vec::new(), source, listening: None };
+        running.serve_grpc(config, roles, &stop).await?;
+        running.serve_admin(config, &stop).await?;
+        if let Some(listener) = public {
+            running.serve_public(listener, &stop)?;
+        }
+        Ok(running)
+    }
+
+    fn serve_public(&mut self, listener: TcpListener, stop: &Stop) -> Result<(), Failure> {
+        self.listening = Some(listener.local_addr().map_err(|e| Failure::io("gateway.listen", e))?);
+        let gateway = gateway(self.node.peers().clone())?;
+        let serving = gateway.serve(listener, stop.clone());
+        self.servers.push(task::spawn(task::Kind::Vital, "gateway", async move {
+            serving.await;
+        }));
+        Ok(())
+    }
+
+    async fn serve_grpc(&mut self, config: &Config, roles: &[String], stop: &Stop) -> Result<(), Failure> {
+        for address in grpc_addresses(config, roles) {
+            let listener = bind(address, "grpc.listen").await?;
+            let server = GrpcServer::new(self.node.wires());
+            let stop = stop.clone();
+            self.servers.push(task::spawn(task::Kind::Vital, "grpc", async move {
+                server.serve(listener, stop).await;
+            }));
+        }
+        Ok(())
+    }
+
+    async fn serve_admin(&mut self, config: &Config, stop: &Stop) -> Result<(), Failure> {
+        let Some(address) = config.optional_address("admin.listen") else { return Ok(()) };
+        let listener = bind(address, "admin.listen").await?;
+        let serving = souk_gateway::admin::serve(listener, souk_gateway::admin::Probes::default(), stop.clone());
+        self.servers.push(task::spawn(task::Kind::Vital, "admin", async move {
+            serving.await;
+        }));
+        Ok(())
+    }
+
+    /// The node inside.
+    pub fn node(&self) -> &Node {
+        &self.node
+    }
+
+    /// Where the public API answers.
+    pub fn url(&self) -> String {
+        self.listening.map_or_else(String::new, |address| format!("http://{address}"))
+    }
+
+    /// Stops taking calls, finishes those that were taken, ends the processes, closes the stores.
+    pub async fn shut_down(self) {
+        self.source.stop();
+        let all = futures_util::future::join_all(self.servers);
+        let _ = tokio::time::timeout(GRACE, all).await;
+        self.node.shut_down().await;
+    }
+
+    /// What runs where, and what to try.
+    fn screen(&self, config: &Config, roles: &[String]) -> String {
+        let services: Vec<_> = roles.iter().filter(|role| *role != GATEWAY).cloned().collect();
+        let data = config.text("data.dir");
+        let mut lines = vec![format!("Souk {} is up.", env!("CARGO_PKG_VERSION")), String::new()];
+        if !services.is_empty() {
+            lines.push(format!("  services   {} (data in {data})", services.join(", ")));
+        }
+        for address in grpc_addresses(config, roles) {
+            lines.push(format!("  gRPC       {address}"));
+        }
+        if let Some(address) = config.optional_address("admin.listen") {
+            lines.push(format!("  health     http://{address}/health"));
+        }
+        if self.listening.is_some() {
+            let url = self.url();
+            lines.push(format!("  API        {url}   (try it: {url}/docs)"));
+            lines.push(String::new());
+            lines.push("Try:".to_owned());
+            lines.push(format!("  curl '{url}/api/v1/products?pageSize=3'"));
+            lines.push(format!("  curl '{url}/api/v1/products:search?q=lantern'"));
+            lines.push(format!("  curl -X POST {url}/api/v1/sessions -H 'Content-Type: application/json' -d '{{}}'"));
+        }
+        lines.push(String::new());
+        lines.push("Ctrl-C stops it.".to_owned());
+        lines.join("\n")
+    }
+}
+
+/// The gRPC addresses: as configured, else each service's own port when only some services run here.
+fn grpc_addresses(config: &Config, roles: &[String]) -> Vec<SocketAddr> {
+    let own: Vec<_> = ROLES.iter().filter(|(role, _)| roles.iter().any(|own| own == role)).collect();
+    match config.optional_address("grpc.listen") {
+        Some(address) => vec![address],
+        None if own.len() == ROLES.len() => Vec::new(),
+        None => own.iter().map(|(role, _)| config.address(&format!("peers.{role}"))).collect(),
+    }
+}
+
+/// The gateway over whoever answers.
+pub fn gateway(peers: Peers) -> Result<Gateway, Failure> {
+    let environment = Environment::system();
+    let options = souk_gateway::Options::new("Souk", env!("CARGO_PKG_VERSION"), environment.clock.clone(), environment.ids());
+    Gateway::new(souk_contracts::DESCRIPTORS, peers, options).map_err(|e| Failure::new(exit::GENERIC, e))
+}
+
+/// One connection to a role carries its contract and its feed.
+fn add_remote(peers: &Peers, role: &str, address: SocketAddr) {
+    let feed = GrpcChannel::tcp("souk.feed.v1.FeedService", &address.to_string());
+    for contract in shop::contracts_of(role) {
+        peers.add_remote(&contract, std::sync::Arc::new(feed.for_service(&contract)));
+    }
+    peers.add_remote(&souk_bus::feed_name(role), std::sync::Arc::new(feed));
+}
+
+async fn bind(address: SocketAddr, option: &str) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|e| {
+        Failure::new(exit::CONFIGURATION, format!("{option}: cannot listen on {address}: {e}; is another shop running? choose another address with --{}", option.replace("gateway.", "").replace('.', "-")))
+    })
+}
+
+/// A shop in this process on a free loopback port, for commands that need one.
+pub struct Local(Running);
+
+impl Local {
+    /// Starts every service on the stores under `data`.
+    pub async fn start(data: &Path) -> Result<Local, Failure> {
+        let flags = [
+            ("data.dir", Some(data.display().to_string())),
+            ("gateway.listen", Some("127.0.0.1:0".to_owned())),
+            ("admin.listen", Some(String::new())),
+        ];
+        let config = settings::load(None, &flags)?;
+        let roles: Vec<_> = ROLES.iter().map(|(role, _)| *role).chain([GATEWAY]).map(str::to_owned).collect();
+        Ok(Local(Running::start(&config, &roles).await?))
+    }
+
+    /// Where it answers.
+    pub fn url(&self) -> String {
+        self.0.url()
+    }
+
+    /// Closes it.
+    pub async fn stop(self) {
+        self.0.shut_down().await;
+    }
+}

@@ -1,0 +1,66 @@
+//! The shop: a list of services. Everything else follows from it.
+use crate::settings::ROLES;
+use souk_eventstore::{Publish, View};
+use souk_host::{Resources, Service};
+use souk_rpc::Bound;
+
+/// Every service of the shop, in the order of [`ROLES`].
+pub fn services() -> Vec<Box<dyn Service>> {
+    vec![
+        Box::new(souk_user::service()),
+        Box::new(souk_catalog::service()),
+        Box::new(souk_cart::service()),
+        Box::new(souk_order::service()),
+        Box::new(souk_payment::service()),
+        Box::new(souk_inventory::service()),
+        Box::new(Provider),
+    ]
+}
+
+/// The services with these roles.
+pub fn services_named(roles: &[String]) -> Vec<Box<dyn Service>> {
+    services().into_iter().filter(|service| roles.iter().any(|role| role == service.name())).collect()
+}
+
+/// The full contract names that a role answers.
+pub fn contracts_of(role: &str) -> Vec<String> {
+    let mut package = role.to_owned();
+    if let Some(first) = package.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    vec![format!("souk.{role}.v1.{package}Service")]
+}
+
+/// The simulated payment provider, run beside the shop because nobody has a real one on a laptop.
+struct Provider;
+
+impl Service for Provider {
+    fn name(&self) -> &'static str {
+        souk_provider::NAME
+    }
+
+    fn views(&self) -> Vec<View> {
+        souk_provider::views()
+    }
+
+    fn publish(&self) -> Option<Publish> {
+        None
+    }
+
+    fn serve(&self, own: &Resources) -> Vec<Bound> {
+        souk_provider::bind(own.store.clone(), own.clock.clone(), own.guard.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_role_is_a_service_and_answers_its_contract() {
+        let names: Vec<_> = services().iter().map(|service| service.name()).collect();
+        let roles: Vec<_> = ROLES.iter().map(|(role, _)| *role).collect();
+        assert_eq!(names, roles);
+        assert_eq!(contracts_of("order"), ["souk.order.v1.OrderService"]);
+    }
+}
