@@ -1,0 +1,113 @@
+//! An adjustment: what a count or a breakage told about a SKU at one location, booked once.
+use super::receipt::overflow;
+use super::stock::{Level, ON_HAND_MAX, Stock};
+use serde::{Deserialize, Serialize};
+use souk_contracts::terms::{Location, Sku};
+use souk_decider::{Aggregate, stored_events};
+use souk_kernel::Rejection;
+use std::sync::Arc;
+
+/// The wish to correct the stock by a difference.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Adjust {
+    /// What.
+    pub sku: Sku,
+    /// Where.
+    pub location: Location,
+    /// The difference in pieces that are there; not zero.
+    pub delta: i64,
+    /// Why, in a person's words.
+    pub reason: Arc<str>,
+}
+
+/// The stock was corrected.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StockAdjusted {
+    /// What.
+    pub sku: Sku,
+    /// Where.
+    pub location: Location,
+    /// The difference in pieces that are there.
+    pub delta: i64,
+    /// Why, in a person's words.
+    pub reason: Arc<str>,
+    /// The SKU over all locations right after it: the answer to this adjustment, for ever.
+    pub level: Level,
+}
+
+/// What happens to an adjustment: it is booked.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs, reason = "the variant is documented at its struct")]
+pub enum AdjustmentEvent {
+    StockAdjusted(StockAdjusted),
+}
+stored_events!(AdjustmentEvent { StockAdjusted: 1 });
+
+/// An adjustment, booked or not.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Adjustment {
+    booked: Option<StockAdjusted>,
+}
+
+impl Aggregate for Adjustment {
+    type Event = AdjustmentEvent;
+    const CATEGORY: &'static str = "adjustment";
+
+    fn evolve(&mut self, event: &AdjustmentEvent) {
+        let AdjustmentEvent::StockAdjusted(booked) = event;
+        self.booked = Some(booked.clone());
+    }
+}
+
+impl Adjustment {
+    /// What was booked.
+    pub fn booked(&self) -> Option<&StockAdjusted> {
+        self.booked.as_ref()
+    }
+
+    /// `AdjustStock`: never below what is promised, never clamped. The same adjustment again changes
+    /// nothing. A SKU that was never received is a typing error and not a find.
+    pub fn adjust(&self, wish: &Adjust, stock: &Stock) -> Result<Vec<AdjustmentEvent>, Rejection> {
+        if let Some(booked) = &self.booked {
+            return if booked.is(wish) { Ok(Vec::new()) } else { Err(conflict()) };
+        }
+        let level = stock.level(&wish.sku).ok_or_else(|| unknown(&wish.sku))?;
+        let shelf = stock.shelf(&wish.sku, &wish.location);
+        let (on_hand, reserved) = shelf.map_or((0, 0), |shelf| (shelf.on_hand, shelf.reserved));
+        let after = on_hand.saturating_add(wish.delta);
+        if after < reserved {
+            return Err(below_reserved(&wish.sku, on_hand, reserved));
+        }
+        if after > ON_HAND_MAX {
+            return Err(overflow(&wish.sku, on_hand));
+        }
+        let level = Level { on_hand: level.on_hand + wish.delta, reserved: level.reserved };
+        Ok(vec![AdjustmentEvent::StockAdjusted(StockAdjusted::of(wish, level))])
+    }
+}
+
+impl StockAdjusted {
+    fn of(wish: &Adjust, level: Level) -> Self {
+        let Adjust { sku, location, delta, reason } = wish.clone();
+        Self { sku, location, delta, reason, level }
+    }
+
+    fn is(&self, wish: &Adjust) -> bool {
+        *self == Self::of(wish, self.level)
+    }
+}
+
+fn conflict() -> Rejection {
+    Rejection::new("ADJUSTMENT_CONFLICT", "an adjustment with this id and other content was booked before")
+}
+
+fn unknown(sku: &Sku) -> Rejection {
+    Rejection::new("UNKNOWN_SKU", "this SKU was never in stock here: receive it first").with("sku", sku)
+}
+
+fn below_reserved(sku: &Sku, on_hand: i64, reserved: i64) -> Rejection {
+    Rejection::new("BELOW_RESERVED", "the stock cannot become less than what is promised")
+        .with("sku", sku)
+        .with("on_hand", on_hand)
+        .with("reserved", reserved)
+}
