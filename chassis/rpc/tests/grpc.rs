@@ -100,7 +100,10 @@ async fn an_old_connection_is_left_without_hurting_its_calls() {
     let mut open = client.count(cx(), CountRequest { to: 1, then: "hang".into() }).await.expect("opens");
     assert!(open.next().await.expect("the first").is_ok());
     tokio::time::advance(Duration::from_secs(2)).await;
-    assert!(client.say(cx(), say("")).await.is_ok());
+    assert!(
+        client.say(cx(), say("")).await.is_ok(),
+        "sent again, because the old connection did not look at it"
+    );
     assert!(client.say(cx(), say("")).await.is_ok());
     assert_eq!(house.connects.load(Ordering::SeqCst), 2, "new calls go over a new connection");
     let end = open.next().await.expect("an end").expect_err("late");

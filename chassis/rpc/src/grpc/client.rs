@@ -6,7 +6,7 @@ use crate::{BoxFuture, BoxStream, ByteService, Bytes, Code, Cx, Error, Reply, Re
 use futures_util::future::{FutureExt, Shared};
 use futures_util::{StreamExt, stream};
 use http::header::{CONTENT_TYPE as CONTENT_TYPE_NAME, TE, USER_AGENT};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -88,38 +88,36 @@ impl ByteService for GrpcChannel {
         let line = Arc::clone(&self.line);
         Box::pin(async move {
             guard::fits(request.len(), super::MESSAGE_BYTES_MAX, Code::ResourceExhausted)?;
-            let deadline = cx.deadline();
-            let call =
-                async { receive(line.send(&path, &cx, frame::encode(&request)).await?, deadline).await };
+            let (deadline, framed) = (cx.deadline(), frame::encode(&request));
+            let call = async { receive(line.send(&path, &cx, &framed).await?, deadline).await };
             timeout_at(deadline, call).await.unwrap_or_else(|_| Err(guard::late()))
         })
     }
 }
 
 impl Line {
-    async fn send(&self, path: &str, cx: &Cx, message: Bytes) -> Result<Response<Incoming>> {
-        let malformed = |why: http::Error| {
-            Error::new(Code::Internal, "MALFORMED_ADDRESS", "the peer's address is malformed")
-                .with_source(why)
-        };
-        let uri = Uri::try_from(path).map_err(|why| malformed(why.into()))?;
-        let mut request = Request::post(uri).body(RequestBody(Some(message))).map_err(malformed)?;
-        let headers = request.headers_mut();
-        metadata::write(cx, Instant::now(), headers)?;
-        headers.insert(CONTENT_TYPE_NAME, HeaderValue::from_static(CONTENT_TYPE));
-        headers.insert(TE, HeaderValue::from_static("trailers"));
-        headers.insert(USER_AGENT, HeaderValue::from_static(concat!("souk/", env!("CARGO_PKG_VERSION"))));
-        for send in 1.. {
-            let mut failure = match self.link().await?.try_send_request(request).await {
+    /// Sends the call, once more if the first connection ended before it looked at it.
+    async fn send(&self, path: &str, cx: &Cx, message: &Bytes) -> Result<Response<Incoming>> {
+        let mut sends = 1;
+        loop {
+            let link = self.link();
+            let mut sender = link.clone().await?;
+            let failure = match sender.try_send_request(request(path, cx, message)?).await {
                 Ok(response) => return Ok(response),
                 Err(failure) => failure,
             };
-            match failure.take_message() {
-                Some(unsent) if send < SENDS_MAX => request = unsent,
-                _ => return Err(broken(failure.into_error())),
+            let untouched = failure.message().is_some() || is_untouched(failure.error());
+            if !untouched || sends == SENDS_MAX {
+                return Err(broken(failure.into_error()));
             }
+            self.forget(&link);
+            sends += 1;
         }
-        unreachable!("the loop returns at its last round")
+    }
+
+    fn forget(&self, ended: &Link) {
+        let mut link = self.link.lock().unwrap_or_else(PoisonError::into_inner);
+        link.take_if(|known| known.ptr_eq(ended));
     }
 
     /// The open connection, or a new one when there is none. All callers of one moment share the attempt.
@@ -131,6 +129,29 @@ impl Line {
         let open: BoxFuture<'static, _> = Box::pin(open(Arc::clone(&self.connector), self.authority.clone()));
         link.insert(open.shared()).clone()
     }
+}
+
+fn request(path: &str, cx: &Cx, message: &Bytes) -> Result<Request<RequestBody>> {
+    let malformed = |why: http::Error| {
+        Error::new(Code::Internal, "MALFORMED_ADDRESS", "the peer's address is malformed").with_source(why)
+    };
+    let mut request = Request::post(path).body(RequestBody(Some(message.clone()))).map_err(malformed)?;
+    let headers = request.headers_mut();
+    metadata::write(cx, Instant::now(), headers)?;
+    headers.insert(CONTENT_TYPE_NAME, HeaderValue::from_static(CONTENT_TYPE));
+    headers.insert(TE, HeaderValue::from_static("trailers"));
+    headers.insert(USER_AGENT, HeaderValue::from_static(concat!("souk/", env!("CARGO_PKG_VERSION"))));
+    Ok(request)
+}
+
+/// Whether the peer says that it did not look at the request: it said goodbye before, or refused the stream
+/// (RFC 9113, 6.8 and 8.7). Only then may a call be repeated without knowing what it does.
+fn is_untouched(failure: &hyper::Error) -> bool {
+    let source = std::error::Error::source(failure).and_then(|source| source.downcast_ref::<h2::Error>());
+    source.is_some_and(|h2| match h2.reason() {
+        Some(h2::Reason::NO_ERROR) => h2.is_go_away() && h2.is_remote(),
+        reason => reason == Some(h2::Reason::REFUSED_STREAM) && h2.is_remote(),
+    })
 }
 
 fn is_usable(link: &Link) -> bool {
