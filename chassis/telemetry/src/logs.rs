@@ -112,15 +112,18 @@ fn put(output: Output, line: &[u8]) {
 
 fn log_panic(panic: &std::panic::PanicHookInfo<'_>) {
     let place = panic.location().map(ToString::to_string).unwrap_or_default();
-    let said = panic.payload_as_str().unwrap_or("no words were given");
-    tracing::error!(event.name = "panic", location = place, reason = said, "a panic started");
+    let reason = crate::panics::text(panic.payload());
+    tracing::error!(event.name = "panic", location = place, reason, "a panic started");
 }
 
 /// Writes each event as one JSON object, with the fields of the spans around it.
 struct JsonLines {
     facts: Map<String, Value>,
-    sink: Arc<dyn Fn(&[u8]) + Send + Sync>,
+    sink: Sink,
 }
+
+/// Takes whole lines.
+type Sink = Arc<dyn Fn(&[u8]) + Send + Sync>;
 
 /// The fields of one span, kept beside it.
 struct SpanFields(Map<String, Value>);

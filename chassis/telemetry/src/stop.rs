@@ -18,7 +18,6 @@ pub struct Stop(watch::Receiver<bool>);
 
 impl Stop {
     /// A source and the signal that it controls.
-    #[expect(clippy::new_ret_no_self, reason = "the signal is of no use without its source")]
     pub fn new() -> (StopSource, Stop) {
         let (sender, receiver) = watch::channel(false);
         (StopSource(sender), Stop(receiver))
