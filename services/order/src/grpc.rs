@@ -1,0 +1,648 @@
+//! The service as it is called: read the request, commit or query, answer.
+use crate::domain::order::{self, Cancel, Order, OrderEvent, Place};
+use crate::domain::quote::{self, Accept, AskAgain, EXTERNAL_REF_SCOPE, Quote, QuoteCreated, Source};
+use crate::domain::{Caller, not_found};
+use crate::effects::Effects;
+use crate::proto::{self, Deal, Page};
+use crate::{place, views};
+use futures_util::StreamExt;
+use prost::Message;
+use souk_contracts::order::v1::{self as pb, OrderService};
+use souk_contracts::terms::{CartId, OrderId, QuoteId, Sku};
+use souk_eventstore::{
+    CommitError, CommitId, Committed, Decision, EventStore, Expected, Folded, Once, OnceRecord, Origin,
+    StreamId, Timer, TimerSet, Work,
+};
+use souk_host::Resources;
+use souk_identity::Principal;
+use souk_kernel::{Code, Error, Ids, Money, Rejection, Timestamp};
+use souk_rpc::{BoxFuture, BoxStream, Cx};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a quote holds.
+pub const QUOTE_TTL: Duration = Duration::from_secs(15 * 60);
+/// How long an idempotency key is remembered.
+const KEY_TTL: Duration = Duration::from_secs(24 * 60 * 60);
+/// The roles that may sell, and those that may look after the orders of others.
+const SELLS: &str = "sales";
+const LOOKS_AFTER: &[&str] = &["support", "admin"];
+/// The methods under which keys are remembered.
+const PLACE_ORDER: &str = "PlaceOrder";
+const CANCEL_ORDER: &str = "CancelOrder";
+
+/// The order service.
+#[derive(Clone)]
+pub struct Orders {
+    store: EventStore,
+    ids: Ids,
+    effects: Effects,
+    quote_ttl: Duration,
+}
+
+impl Orders {
+    pub fn new(own: &Resources, quote_ttl: Duration) -> Self {
+        Self { store: own.store.clone(), ids: own.ids.clone(), effects: Effects::new(own), quote_ttl }
+    }
+
+    async fn create_quote(&self, cx: Cx, request: pb::CreateQuoteRequest) -> Result<pb::Quote, Error> {
+        let principal = cx.principal()?;
+        let cart_id = proto::cart_id(&request)?;
+        let cart = self.effects.read_cart(&cx, principal.owner(), cart_id).await?;
+        let skus = cart.lines.iter().map(|line| &line.sku);
+        let listings = self.effects.listings(&cx, skus, &cart.market).await?;
+        let (lines, total) = quote::price_cart(&cart.lines, &listings)?;
+        let hash = hash_of(principal.owner(), lines.iter().map(|l| (&l.sku, l.quantity, l.unit_minor)), total);
+        let offer = QuoteCreated {
+            quote_id: self.ids.new_id(),
+            subject: principal.owner().into(),
+            source: Source::Cart { cart_id, version: cart.version },
+            market: cart.market,
+            lines,
+            total,
+            hash: hash.into(),
+            expires_at: Timestamp::EPOCH,
+        };
+        let quote = self.record_offer(origin(&cx, principal), offer).await?;
+        proto::quote(&quote).ok_or_else(gone)
+    }
+
+    /// Makes the promise; its end counts from the commit.
+    async fn record_offer(&self, origin: Origin, offer: QuoteCreated) -> Result<Folded<Quote>, CommitError> {
+        let stream = StreamId::of::<Quote>(offer.quote_id);
+        let (target, ttl) = (stream.clone(), self.quote_ttl);
+        let work = Work::new(CommitId::new(self.ids.uuid()), origin).read::<Quote>(&stream).decide(
+            move |facts, now| {
+                let offer = Arc::new(QuoteCreated { expires_at: now.plus(ttl), ..offer.clone() });
+                let created = quote::create(&facts.state::<Quote>(&target), &offer);
+                let decision = Decision::new().append(&target, Expected::NoStream, created);
+                Ok(match offer.external_ref() {
+                    "" => decision,
+                    external_ref => decision.hold(EXTERNAL_REF_SCOPE, external_ref, offer.quote_id.to_string()),
+                })
+            },
+        );
+        let committed = self.store.commit(work).await?;
+        Ok(committed.state::<Quote>(&stream).expect("the work has read it"))
+    }
+
+    async fn create_agreed_quote(
+        &self,
+        cx: Cx,
+        request: pb::CreateAgreedQuoteRequest,
+    ) -> Result<pb::Quote, Error> {
+        let principal = cx.principal()?;
+        let deal = proto::deal(&request)?;
+        let total = quote::deal_total(&deal.lines, deal.currency)?;
+        let hash = hash_of(&deal.subject, deal.lines.iter().map(|l| (&l.sku, l.quantity, l.unit_minor)), total);
+        let quote = match self.quote_of_ref(&deal.external_ref).await? {
+            Some(known) => self.ask_again(origin(&cx, principal), known, &deal, hash).await?,
+            None => self.first_deal(&cx, principal, deal, hash).await?,
+        };
+        proto::quote(&quote).ok_or_else(gone)
+    }
+
+    async fn first_deal(
+        &self,
+        cx: &Cx,
+        principal: &Principal,
+        deal: Deal,
+        hash: String,
+    ) -> Result<Folded<Quote>, Error> {
+        let skus = deal.lines.iter().map(|line| &line.sku);
+        let listings = self.effects.listings(cx, skus, &deal.market).await?;
+        let (lines, total) = quote::title_deal(&deal.lines, deal.currency, &listings)?;
+        let external_ref: Arc<str> = deal.external_ref.as_str().into();
+        let offer = QuoteCreated {
+            quote_id: self.ids.new_id(),
+            subject: deal.subject.as_str().into(),
+            source: Source::Agreed { external_ref, by: principal.subject.as_str().into() },
+            market: deal.market.clone(),
+            lines,
+            total,
+            hash: hash.as_str().into(),
+            expires_at: Timestamp::EPOCH,
+        };
+        match self.record_offer(origin(cx, principal), offer).await {
+            // Somebody with the same reference was faster: their quote is the one.
+            Err(CommitError::ClaimTaken { owner, .. }) => {
+                let known = owner.parse().map_err(Error::internal)?;
+                self.ask_again(origin(cx, principal), known, &deal, hash).await
+            }
+            made => Ok(made?),
+        }
+    }
+
+    async fn ask_again(
+        &self,
+        origin: Origin,
+        quote_id: QuoteId,
+        deal: &Deal,
+        hash: String,
+    ) -> Result<Folded<Quote>, Error> {
+        let stream = StreamId::of::<Quote>(quote_id);
+        let ask = AskAgain { hash, market: deal.market.clone(), ttl: self.quote_ttl };
+        let target = stream.clone();
+        let work = Work::new(CommitId::new(self.ids.uuid()), origin).read::<Quote>(&stream).decide(
+            move |facts, now| {
+                let renewed = quote::ask_again(&facts.state::<Quote>(&target), &ask, now)?;
+                Ok(Decision::new().append(&target, Expected::Exists, renewed))
+            },
+        );
+        let committed = self.store.commit(work).await?;
+        Ok(committed.state::<Quote>(&stream).expect("the work has read it"))
+    }
+
+    async fn quote_of_ref(&self, external_ref: &str) -> Result<Option<QuoteId>, Error> {
+        let rows = self.store.query(views::find_ref(external_ref)).await?;
+        Ok(rows.first().and_then(views::ref_row))
+    }
+
+    async fn get_quote(&self, cx: Cx, request: pb::GetQuoteRequest) -> Result<pb::Quote, Error> {
+        let caller = caller(cx.principal()?);
+        let quote_id: QuoteId = proto::id("quoteId", &request.quote_id)?;
+        let quote = self.store.state::<Quote>(&StreamId::of::<Quote>(quote_id)).await?;
+        let seen = quote.offer().is_some_and(|offer| caller.may_see(&offer.subject));
+        let message = if seen { proto::quote(&quote) } else { None };
+        message.ok_or_else(|| Error::not_found("the quote"))
+    }
+
+    async fn place_order(&self, cx: Cx, request: pb::PlaceOrderRequest) -> Result<pb::Order, Error> {
+        let principal = cx.principal()?;
+        let key = cx.require_key()?;
+        let acceptance = proto::acceptance(&request)?;
+        let placing = Placing {
+            order_id: self.ids.new_id(),
+            quote: StreamId::of::<Quote>(acceptance.quote_id),
+            caller: caller(principal),
+            expected_total: acceptance.expected_total,
+            once: key_of(principal, PLACE_ORDER, key, &request),
+            placed_by: principal.subject.as_str().into(),
+            payment_method_token: acceptance.payment_method_token.as_str().into(),
+        };
+        let (quote, placed) = (placing.quote.clone(), StreamId::of::<Order>(placing.order_id));
+        let committed = self.store.commit(self.placing_work(origin(&cx, principal), placing)).await?;
+        let order_id = committed.state::<Quote>(&quote).and_then(|quote| quote.order_id()).ok_or_else(gone)?;
+        let stream = StreamId::of::<Order>(order_id);
+        let order = match committed.state::<Order>(&placed).filter(|_| stream == placed) {
+            Some(order) => order,
+            None => self.store.state::<Order>(&stream).await?,
+        };
+        let order = watch::settled(&self.store, &stream, order, &cx).await?;
+        proto::order(&order).ok_or_else(gone)
+    }
+
+    fn placing_work(&self, origin: Origin, placing: Placing) -> Work {
+        let order = StreamId::of::<Order>(placing.order_id);
+        Work::new(CommitId::new(self.ids.uuid()), origin)
+            .read::<Quote>(&placing.quote)
+            .read::<Order>(&order)
+            .once(placing.once.principal.clone(), PLACE_ORDER, placing.once.key.clone())
+            .decide(move |facts, now| {
+                let once = &placing.once;
+                if let Some(known) = facts.once(&once.principal, PLACE_ORDER, &once.key) {
+                    return same_request(known, &once.request_hash).map(|()| Decision::new());
+                }
+                placing.decide(&facts.state::<Quote>(&placing.quote), &order, now)
+            })
+    }
+
+    async fn get_order(&self, cx: Cx, request: pb::GetOrderRequest) -> Result<pb::Order, Error> {
+        let (_, order) = self.visible(&cx, &request.order_id).await?;
+        proto::order(&order).ok_or_else(gone)
+    }
+
+    /// The order, if it is there and the caller may see it.
+    async fn visible(&self, cx: &Cx, order_id: &str) -> Result<(StreamId, Folded<Order>), Error> {
+        let caller = caller(cx.principal()?);
+        let order_id: OrderId = proto::id("orderId", order_id)?;
+        let stream = StreamId::of::<Order>(order_id);
+        let order = self.store.state::<Order>(&stream).await?;
+        match order.placed().filter(|placed| caller.may_see(&placed.subject)) {
+            Some(_) => Ok((stream, order)),
+            None => Err(Error::not_found("the order")),
+        }
+    }
+
+    async fn find_by_external_ref(
+        &self,
+        request: pb::FindByExternalRefRequest,
+    ) -> Result<pb::FindByExternalRefResponse, Error> {
+        let external_ref = proto::external_ref(&request)?;
+        let quote_id = self.quote_of_ref(external_ref).await?;
+        let quote_id = quote_id.ok_or_else(|| Error::not_found("the external reference"))?;
+        let quote = self.store.state::<Quote>(&StreamId::of::<Quote>(quote_id)).await?;
+        let order = match quote.order_id() {
+            Some(order_id) => {
+                proto::order(&*self.store.state::<Order>(&StreamId::of::<Order>(order_id)).await?)
+            }
+            None => None,
+        };
+        Ok(pb::FindByExternalRefResponse { quote: proto::quote(&quote), order })
+    }
+
+    async fn list_orders(
+        &self,
+        cx: Cx,
+        request: pb::ListOrdersRequest,
+    ) -> Result<pb::ListOrdersResponse, Error> {
+        let subject = cx.principal()?.owner();
+        let seal = |order_id: &OrderId| seal(subject, order_id);
+        let Page { size, before } = proto::page(&request, &seal)?.ok_or_else(invalid_page_token)?;
+        let rows = self.store.query(views::page(subject, before.as_ref(), size + 1)).await?;
+        let size = size as usize;
+        let orders: Vec<pb::Order> = rows.iter().take(size).map(views::order_row).collect();
+        let last = orders.last().filter(|_| rows.len() > size).and_then(|order| order.order_id.parse().ok());
+        let next_page_token = last.map(|last| proto::page_token(&last, &seal)).unwrap_or_default();
+        Ok(pb::ListOrdersResponse { orders, next_page_token })
+    }
+
+    async fn watch_order(
+        &self,
+        cx: Cx,
+        request: pb::WatchOrderRequest,
+    ) -> Result<BoxStream<'static, Result<pb::WatchOrderResponse, Error>>, Error> {
+        let (stream, _) = self.visible(&cx, &request.order_id).await?;
+        Ok(watch::transitions(self.store.clone(), stream, request.after_sequence).boxed())
+    }
+
+    async fn cancel_order(&self, cx: Cx, request: pb::CancelOrderRequest) -> Result<pb::Order, Error> {
+        let principal = cx.principal()?;
+        let once = key_of(principal, CANCEL_ORDER, cx.require_key()?, &request);
+        let (order_id, asked) = proto::cancel(&request)?;
+        let stream = StreamId::of::<Order>(order_id);
+        let by: Arc<str> = principal.subject.as_str().into();
+        let cancel = Cancel { caller: caller(principal), by, note: asked.note };
+        let work = self.cancelling_work(origin(&cx, principal), stream.clone(), once, cancel);
+        let committed = self.store.commit(work).await?;
+        let order = committed.state::<Order>(&stream).ok_or_else(gone)?;
+        let order = watch::settled(&self.store, &stream, order, &cx).await?;
+        proto::order(&order).ok_or_else(gone)
+    }
+
+    fn cancelling_work(&self, origin: Origin, stream: StreamId, once: KeyUse, cancel: Cancel) -> Work {
+        Work::new(CommitId::new(self.ids.uuid()), origin)
+            .read::<Order>(&stream)
+            .once(once.principal.clone(), CANCEL_ORDER, once.key.clone())
+            .decide(move |facts, now| {
+                if let Some(known) = facts.once(&once.principal, CANCEL_ORDER, &once.key) {
+                    return same_request(known, &once.request_hash).map(|()| Decision::new());
+                }
+                let order = facts.state::<Order>(&stream);
+                let events = order::cancel(&order, &cancel)?;
+                let decision = Decision::new().record_once(once.record(stream.id(), now));
+                Ok(append(decision, &stream, &order, events))
+            })
+    }
+
+    /// The durable deadline of an order's place saga is over.
+    pub async fn deadline_passed(&self, timer: Timer) -> Result<(), CommitError> {
+        let stream = StreamId::new(<Order as souk_decider::Aggregate>::CATEGORY, &timer.payload);
+        let generation = timer.generation.to_string();
+        let id = CommitId::derived(&["timer", &timer.key, &generation]);
+        let origin = Origin::by("svc:order").causation(timer.key.clone());
+        let work = Work::new(id, origin).read::<Order>(&stream).decide(move |facts, _| {
+            let order = facts.state::<Order>(&stream);
+            let events = order::deadline_passed(&order);
+            let decision = Decision::new().timer_fired(timer.key.clone(), timer.generation);
+            Ok(match events.is_empty() {
+                true => decision,
+                false => decision.append(&stream, Expected::Exists, events),
+            })
+        });
+        self.store.commit(work).await.map(|_: Committed| ())
+    }
+}
+
+/// Everything that placing an order needs to decide.
+struct Placing {
+    order_id: OrderId,
+    quote: StreamId,
+    caller: Caller,
+    expected_total: Money,
+    once: KeyUse,
+    placed_by: Arc<str>,
+    payment_method_token: Arc<str>,
+}
+
+impl Placing {
+    /// The quote's acceptance, the order, its saga, its deadline and the key: all of it or nothing.
+    fn decide(&self, quote: &Quote, order: &StreamId, now: Timestamp) -> Result<Decision, Rejection> {
+        let accept = Accept {
+            caller: self.caller.clone(),
+            expected_total: self.expected_total,
+            order_id: self.order_id,
+        };
+        let accepted = quote::accept(quote, &accept, now)?;
+        let offer = quote.offer().ok_or_else(|| not_found("the quote"))?;
+        let place = Place {
+            order_id: self.order_id,
+            placed_by: self.placed_by.clone(),
+            payment_method_token: self.payment_method_token.clone(),
+        };
+        let placed = order::place(&Order::default(), offer, &place, now);
+        let deadline = TimerSet {
+            key: place::deadline_key(self.order_id).into(),
+            kind: place::DEADLINE_TIMER.into(),
+            due: place::deadline(now),
+            generation: 1,
+            payload: self.order_id.to_string(),
+        };
+        Ok(Decision::new()
+            .append(&self.quote, Expected::Exists, accepted)
+            .append(order, Expected::NoStream, placed)
+            .set_timer(deadline)
+            .record_once(self.once.record(&self.order_id.to_string(), now)))
+    }
+}
+
+/// An idempotency key with the request that it came with.
+struct KeyUse {
+    principal: Arc<str>,
+    method: &'static str,
+    key: Arc<str>,
+    request_hash: String,
+}
+
+impl KeyUse {
+    fn record(&self, response: &str, now: Timestamp) -> Once {
+        Once {
+            principal: self.principal.clone(),
+            method: self.method.into(),
+            key: self.key.clone(),
+            request_hash: self.request_hash.clone(),
+            response: response.to_owned(),
+            expires: now.plus(KEY_TTL),
+        }
+    }
+}
+
+fn key_of(principal: &Principal, method: &'static str, key: &str, request: &impl Message) -> KeyUse {
+    KeyUse {
+        principal: principal.subject.as_str().into(),
+        method,
+        key: key.into(),
+        request_hash: sha256_hex(&request.encode_to_vec()),
+    }
+}
+
+fn same_request(known: &OnceRecord, request_hash: &str) -> Result<(), Rejection> {
+    if known.request_hash == request_hash {
+        return Ok(());
+    }
+    let reused = "this idempotency key came with another request before";
+    Err(Rejection::new("IDEMPOTENCY_KEY_REUSED", reused).code(Code::InvalidArgument))
+}
+
+/// Adds an order's new events to a decision, with the deadline's end when they bring it.
+fn append(decision: Decision, stream: &StreamId, order: &Order, events: Vec<OrderEvent>) -> Decision {
+    let over = order.placed().filter(|_| place::ends_deadline(&events));
+    let decision = match over {
+        Some(placed) => decision.cancel_timer(place::deadline_key(placed.order_id)),
+        None => decision,
+    };
+    decision.append(stream, Expected::Exists, events)
+}
+
+fn caller(principal: &Principal) -> Caller {
+    Caller {
+        subject: principal.owner().to_owned(),
+        sells: principal.has_role(SELLS),
+        looks_after: LOOKS_AFTER.iter().any(|role| principal.has_role(role)),
+    }
+}
+
+fn origin(cx: &Cx, principal: &Principal) -> Origin {
+    Origin::by(principal.subject.as_str())
+        .correlation(cx.request_id())
+        .causation(cx.request_id())
+        .trace(cx.trace().traceparent())
+}
+
+fn hash_of<'a>(
+    subject: &str,
+    lines: impl Iterator<Item = (&'a Sku, souk_contracts::terms::Quantity, i64)>,
+    total: Money,
+) -> String {
+    sha256_hex(&quote::canonical(subject, lines, total))
+}
+
+fn sha256_hex(bytes: &[u8]) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Ties a page token to its subject and notices damage.
+fn seal(subject: &str, order_id: &OrderId) -> String {
+    const SEAL_CHARS: usize = 16;
+    let mut seal = sha256_hex(format!("ListOrders\n{subject}\n{order_id}").as_bytes());
+    seal.truncate(SEAL_CHARS);
+    seal
+}
+
+fn invalid_page_token() -> Error {
+    Error::new(Code::InvalidArgument, "INVALID_PAGE_TOKEN", "the page token is damaged or not yours")
+}
+
+/// What was just recorded is not there: a defect of ours.
+fn gone() -> Error {
+    Error::internal("a recorded thing cannot be read")
+}
+
+impl OrderService for Orders {
+    fn create_quote(
+        &self,
+        cx: Cx,
+        request: pb::CreateQuoteRequest,
+    ) -> BoxFuture<'_, Result<pb::CreateQuoteResponse, Error>> {
+        Box::pin(async move {
+            Ok(pb::CreateQuoteResponse { quote: Some(self.create_quote(cx, request).await?) })
+        })
+    }
+
+    fn create_agreed_quote(
+        &self,
+        cx: Cx,
+        request: pb::CreateAgreedQuoteRequest,
+    ) -> BoxFuture<'_, Result<pb::CreateAgreedQuoteResponse, Error>> {
+        Box::pin(async move {
+            Ok(pb::CreateAgreedQuoteResponse { quote: Some(self.create_agreed_quote(cx, request).await?) })
+        })
+    }
+
+    fn get_quote(
+        &self,
+        cx: Cx,
+        request: pb::GetQuoteRequest,
+    ) -> BoxFuture<'_, Result<pb::GetQuoteResponse, Error>> {
+        Box::pin(async move { Ok(pb::GetQuoteResponse { quote: Some(self.get_quote(cx, request).await?) }) })
+    }
+
+    fn place_order(
+        &self,
+        cx: Cx,
+        request: pb::PlaceOrderRequest,
+    ) -> BoxFuture<'_, Result<pb::PlaceOrderResponse, Error>> {
+        Box::pin(async move { Ok(pb::PlaceOrderResponse { order: Some(self.place_order(cx, request).await?) }) })
+    }
+
+    fn get_order(
+        &self,
+        cx: Cx,
+        request: pb::GetOrderRequest,
+    ) -> BoxFuture<'_, Result<pb::GetOrderResponse, Error>> {
+        Box::pin(async move { Ok(pb::GetOrderResponse { order: Some(self.get_order(cx, request).await?) }) })
+    }
+
+    fn find_by_external_ref(
+        &self,
+        _cx: Cx,
+        request: pb::FindByExternalRefRequest,
+    ) -> BoxFuture<'_, Result<pb::FindByExternalRefResponse, Error>> {
+        Box::pin(self.find_by_external_ref(request))
+    }
+
+    fn list_orders(
+        &self,
+        cx: Cx,
+        request: pb::ListOrdersRequest,
+    ) -> BoxFuture<'_, Result<pb::ListOrdersResponse, Error>> {
+        Box::pin(self.list_orders(cx, request))
+    }
+
+    fn watch_order(
+        &self,
+        cx: Cx,
+        request: pb::WatchOrderRequest,
+    ) -> BoxFuture<'_, Result<BoxStream<'static, Result<pb::WatchOrderResponse, Error>>, Error>> {
+        Box::pin(self.watch_order(cx, request))
+    }
+
+    fn cancel_order(
+        &self,
+        cx: Cx,
+        request: pb::CancelOrderRequest,
+    ) -> BoxFuture<'_, Result<pb::CancelOrderResponse, Error>> {
+        Box::pin(async move {
+            Ok(pb::CancelOrderResponse { order: Some(self.cancel_order(cx, request).await?) })
+        })
+    }
+}
+
+mod watch {
+    //! Waiting for an order to move: until it settles, for whoever placed it, and transition by transition, for
+    //! whoever watches it. Both look at the store again whenever its head moves.
+    use crate::domain::Order;
+    use crate::proto;
+    use souk_contracts::order::v1::WatchOrderResponse;
+    use souk_decider::Aggregate;
+    use souk_eventstore::{EventStore, Folded, Position, StreamId};
+    use souk_kernel::Error;
+    use souk_rpc::Cx;
+    use std::collections::VecDeque;
+    use std::time::Duration;
+    use tokio::sync::watch::Receiver;
+    use tokio::time::Instant;
+
+    /// The longest that a caller may wait for an order to settle.
+    pub const WAIT_MAX: Duration = Duration::from_secs(30);
+    /// What the wait leaves of the caller's time, so that there is an answer.
+    const ANSWER_MARGIN: Duration = Duration::from_millis(100);
+    /// How many events are read at once.
+    const EVENTS_PER_READ: usize = 100;
+
+    /// The order once it is settled, or as it is when the caller's patience ends.
+    pub async fn settled(
+        store: &EventStore,
+        stream: &StreamId,
+        mut order: Folded<Order>,
+        cx: &Cx,
+    ) -> Result<Folded<Order>, Error> {
+        let Some(wait) = cx.wait() else { return Ok(order) };
+        let until = Instant::now() + wait.min(WAIT_MAX).min(cx.remaining().saturating_sub(ANSWER_MARGIN));
+        let mut head = store.head();
+        loop {
+            head.borrow_and_update();
+            if order.label().is_settled() {
+                return Ok(order);
+            }
+            order = store.state::<Order>(stream).await?;
+            if order.label().is_settled() {
+                return Ok(order);
+            }
+            match tokio::time::timeout_at(until, head.changed()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) | Err(_) => return Ok(order),
+            }
+        }
+    }
+
+    /// Every transition after a sequence, then live until nothing is left to come.
+    pub fn transitions(
+        store: EventStore,
+        stream: StreamId,
+        after_sequence: u64,
+    ) -> impl futures_util::Stream<Item = Result<WatchOrderResponse, Error>> + Send + 'static {
+        let head = store.head();
+        let watcher = Watcher {
+            store,
+            stream,
+            after_sequence,
+            head,
+            order: Order::default(),
+            version: 0,
+            ready: VecDeque::new(),
+        };
+        futures_util::stream::unfold(Some(watcher), |watcher| async move {
+            let mut watcher = watcher?;
+            match watcher.next().await {
+                Ok(Some(transition)) => Some((Ok(transition), Some(watcher))),
+                Ok(None) => None,
+                Err(error) => Some((Err(error), None)),
+            }
+        })
+    }
+
+    struct Watcher {
+        store: EventStore,
+        stream: StreamId,
+        after_sequence: u64,
+        head: Receiver<Position>,
+        /// The state after the events that were read so far.
+        order: Order,
+        version: u64,
+        ready: VecDeque<WatchOrderResponse>,
+    }
+
+    impl Watcher {
+        async fn next(&mut self) -> Result<Option<WatchOrderResponse>, Error> {
+            loop {
+                if let Some(transition) = self.ready.pop_front() {
+                    return Ok(Some(transition));
+                }
+                self.head.borrow_and_update();
+                if self.read().await? {
+                    continue;
+                }
+                if self.order.is_over() || self.head.changed().await.is_err() {
+                    return Ok(None);
+                }
+            }
+        }
+
+        /// Folds what is new; whether there was anything.
+        async fn read(&mut self) -> Result<bool, Error> {
+            let events = self.store.read_stream(&self.stream, self.version, EVENTS_PER_READ).await?;
+            for recorded in &events {
+                let event = recorded.event()?;
+                let what = self.order.transition(&event);
+                self.order.evolve(&event);
+                self.version = recorded.version;
+                if let Some(what) = what.filter(|_| recorded.version > self.after_sequence) {
+                    self.ready.push_back(proto::transition(what, &self.order, recorded.time));
+                }
+            }
+            Ok(!events.is_empty())
+        }
+    }
+}
