@@ -1,0 +1,269 @@
+//! The well-known types whose JSON form is a text: `Timestamp`, `Duration` and `FieldMask`.
+use crate::fault::{Fault, Read, What};
+use crate::json::put_json_text;
+use crate::scalar::put_display;
+use crate::wire::{Reader, Value, WireFault, put_bytes, put_varint, text};
+use souk_kernel::Timestamp;
+
+const SECONDS_FIRST: i64 = -62_135_596_800; // 0001-01-01T00:00:00Z
+const SECONDS_LAST: i64 = 253_402_300_799; // 9999-12-31T23:59:59Z
+const DURATION_SECONDS_MAX: i64 = 315_576_000_000; // ten thousand years
+const NANOS_MAX: i64 = 999_999_999;
+
+/// Appends the content of a `Timestamp` message.
+pub(crate) fn timestamp_to_proto(out: &mut Vec<u8>, time: &str) -> Read<()> {
+    let bad = || Fault::new(What::Invalid, "must be a time like 2026-01-31T12:00:00Z (RFC 3339)");
+    let (seconds, nanos) = read_time(time).ok_or_else(bad)?;
+    if !(SECONDS_FIRST..=SECONDS_LAST).contains(&seconds) {
+        return Err(Fault::new(What::OutOfRange, "must be a time of the years 1 to 9999"));
+    }
+    put_pair(out, seconds, nanos);
+    Ok(())
+}
+
+fn read_time(time: &str) -> Option<(i64, i64)> {
+    let strict = time.is_ascii() && time.as_bytes().get(10) == Some(&b'T') && !time.ends_with('z');
+    let (whole, rest) = time.split_at_checked(19).filter(|_| strict)?;
+    let (nanos, zone) = match rest.strip_prefix('.') {
+        Some(fraction) => {
+            let digits = fraction.bytes().take_while(u8::is_ascii_digit).count();
+            (nanos_of(&fraction[..digits])?, &fraction[digits..])
+        }
+        None => (0, rest),
+    };
+    let time = Timestamp::parse(&[whole, zone].concat()).ok()?;
+    Some((time.unix_s(), nanos))
+}
+
+/// One to nine digits after the point, as nanoseconds.
+fn nanos_of(digits: &str) -> Option<i64> {
+    let fine = (1..=9).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
+    fine.then(|| digits.bytes().chain(*b"00000000").take(9).fold(0, |sum, b| sum * 10 + i64::from(b - b'0')))
+}
+
+/// Appends the content of a `Duration` message.
+pub(crate) fn duration_to_proto(out: &mut Vec<u8>, duration: &str) -> Read<()> {
+    let bad = || Fault::new(What::Invalid, "must be a duration in seconds like 1.5s");
+    let (seconds, nanos) = read_duration(duration).ok_or_else(bad)?;
+    if seconds.abs() > DURATION_SECONDS_MAX {
+        return Err(Fault::new(What::OutOfRange, "must be a duration of at most 315576000000 seconds"));
+    }
+    put_pair(out, seconds, nanos);
+    Ok(())
+}
+
+fn read_duration(duration: &str) -> Option<(i64, i64)> {
+    let number = duration.strip_suffix('s')?;
+    let (sign, number) = number.strip_prefix('-').map_or((1, number), |rest| (-1, rest));
+    let (seconds, nanos) = match number.split_once('.') {
+        Some((seconds, fraction)) => (seconds, nanos_of(fraction)?),
+        None => (number, 0),
+    };
+    let digits = (1..=18).contains(&seconds.len()) && seconds.bytes().all(|b| b.is_ascii_digit());
+    let seconds: i64 = seconds.parse().ok().filter(|_| digits)?;
+    Some((sign * seconds, sign * nanos))
+}
+
+/// Two varint fields, 1 and 2, absent when zero.
+fn put_pair(out: &mut Vec<u8>, seconds: i64, nanos: i64) {
+    for (tag, value) in [(0x08, seconds), (0x10, nanos)] {
+        if value != 0 {
+            out.push(tag);
+            put_varint(out, value as u64);
+        }
+    }
+}
+
+fn read_pair(bytes: &[u8]) -> Result<(i64, i64), WireFault> {
+    let mut reader = Reader::new(bytes);
+    let (mut seconds, mut nanos) = (0, 0);
+    while let Some(record) = reader.record()? {
+        match record {
+            (1, Value::Varint(n)) => seconds = n as i64,
+            (2, Value::Varint(n)) => nanos = i64::from(n as i32),
+            _ => {}
+        }
+    }
+    Ok((seconds, nanos))
+}
+
+/// Appends the JSON form of a `Timestamp` message.
+pub(crate) fn timestamp_to_json(out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), WireFault> {
+    let (seconds, nanos) = read_pair(bytes)?;
+    let in_range = (SECONDS_FIRST..=SECONDS_LAST).contains(&seconds) && (0..=NANOS_MAX).contains(&nanos);
+    if !in_range {
+        return Err(WireFault::NoJsonForm);
+    }
+    out.push(b'"');
+    put_display(out, Timestamp::from_unix_s(seconds));
+    out.pop(); // the Z comes after the fraction
+    put_nanos(out, nanos.unsigned_abs());
+    out.extend_from_slice(b"Z\"");
+    Ok(())
+}
+
+/// Appends the JSON form of a `Duration` message.
+pub(crate) fn duration_to_json(out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), WireFault> {
+    let (seconds, nanos) = read_pair(bytes)?;
+    let one_sign = seconds == 0 || nanos == 0 || (seconds < 0) == (nanos < 0);
+    let in_range =
+        seconds.unsigned_abs() <= DURATION_SECONDS_MAX as u64 && nanos.unsigned_abs() <= NANOS_MAX as u64;
+    if !(one_sign && in_range) {
+        return Err(WireFault::NoJsonForm);
+    }
+    out.push(b'"');
+    if seconds < 0 || nanos < 0 {
+        out.push(b'-');
+    }
+    put_display(out, seconds.unsigned_abs());
+    put_nanos(out, nanos.unsigned_abs());
+    out.extend_from_slice(b"s\"");
+    Ok(())
+}
+
+/// Appends a fraction of 0, 3, 6 or 9 digits, as short as it is exact.
+fn put_nanos(out: &mut Vec<u8>, nanos: u64) {
+    if nanos == 0 {
+        return;
+    }
+    let digits = format!(".{nanos:09}");
+    let shorter = if nanos.is_multiple_of(1_000_000) {
+        6
+    } else if nanos.is_multiple_of(1_000) {
+        3
+    } else {
+        0
+    };
+    out.extend_from_slice(&digits.as_bytes()[..digits.len() - shorter]);
+}
+
+/// Appends the content of a `FieldMask` message: `displayName,lines.sku` names proto fields in JSON's way.
+pub(crate) fn mask_to_proto(out: &mut Vec<u8>, mask: &str) -> Read<()> {
+    for path in mask.split(',').filter(|_| !mask.is_empty()) {
+        let fine = !path.is_empty() && path.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.');
+        if !fine {
+            return Err(Fault::new(What::Invalid, "must be field names like displayName,lines.sku"));
+        }
+        let mut snake = Vec::with_capacity(path.len() + 4);
+        for byte in path.bytes() {
+            if byte.is_ascii_uppercase() {
+                snake.push(b'_');
+            }
+            snake.push(byte.to_ascii_lowercase());
+        }
+        out.push(0x0a);
+        put_bytes(out, &snake);
+    }
+    Ok(())
+}
+
+/// Appends the JSON form of a `FieldMask` message.
+pub(crate) fn mask_to_json(out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), WireFault> {
+    let mut reader = Reader::new(bytes);
+    let mut mask = String::new();
+    while let Some(record) = reader.record()? {
+        let (1, Value::Bytes(path)) = record else { continue };
+        if !mask.is_empty() {
+            mask.push(',');
+        }
+        put_camel(&mut mask, text(path)?)?;
+    }
+    put_json_text(out, &mask);
+    Ok(())
+}
+
+/// Appends `display_name` as `displayName`; fails when the way back would lead elsewhere.
+fn put_camel(mask: &mut String, path: &str) -> Result<(), WireFault> {
+    let mut chars = path.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '_' => match chars.next() {
+                Some(letter @ 'a'..='z') => mask.push(letter.to_ascii_uppercase()),
+                _ => return Err(WireFault::NoJsonForm),
+            },
+            'A'..='Z' | ',' => return Err(WireFault::NoJsonForm),
+            other => mask.push(other),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn there_and_back(
+        there: fn(&mut Vec<u8>, &str) -> Read<()>,
+        back: fn(&mut Vec<u8>, &[u8]) -> Result<(), WireFault>,
+        text: &str,
+    ) -> Result<String, String> {
+        let (mut proto, mut json) = (Vec::new(), Vec::new());
+        there(&mut proto, text).map_err(|f| f.sentence)?;
+        back(&mut json, &proto).map_err(|f| f.to_string())?;
+        Ok(String::from_utf8_lossy(&json).trim_matches('"').to_owned())
+    }
+
+    #[test]
+    fn times() {
+        let check = |text: &str| there_and_back(timestamp_to_proto, timestamp_to_json, text);
+        for (text, same) in [
+            ("2026-11-21T09:14:24Z", "2026-11-21T09:14:24Z"),
+            ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00Z"),
+            ("9999-12-31T23:59:59.999999999Z", "9999-12-31T23:59:59.999999999Z"),
+            ("1969-12-31T23:59:59.5Z", "1969-12-31T23:59:59.500Z"),
+            ("2026-01-01T01:00:00.000001+01:00", "2026-01-01T00:00:00.000001Z"),
+        ] {
+            assert_eq!(check(text).as_deref(), Ok(same), "{text}");
+        }
+        for bad in [
+            "",
+            "2026-11-21",
+            "2026-11-21T09:14:24",
+            "2026-11-21t09:14:24Z",
+            "2026-11-21T09:14:24z",
+            "2026-11-21 09:14:24Z",
+            "0000-12-31T23:59:59Z",
+            "9999-12-31T23:59:59-00:01",
+            "2026-11-21T09:14:60Z",
+            "2026-02-30T00:00:00Z",
+            "2026-11-21T09:14:24.Z",
+            "2026-11-21T09:14:24.0000000000Z",
+            "10000-01-01T00:00:00Z",
+            "2026-11-21T09:14:2éZ",
+        ] {
+            assert!(check(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn durations() {
+        let check = |text: &str| there_and_back(duration_to_proto, duration_to_json, text);
+        for (text, same) in [
+            ("0s", "0s"),
+            ("1.5s", "1.500s"),
+            ("-0.000000001s", "-0.000000001s"),
+            ("315576000000s", "315576000000s"),
+            ("-3.25s", "-3.250s"),
+        ] {
+            assert_eq!(check(text).as_deref(), Ok(same), "{text}");
+        }
+        for bad in
+            ["", "1", "s", ".5s", "1.s", "1.0000000000s", "+1s", "--1s", "315576000001s", "1e3s", " 1s"]
+        {
+            assert!(check(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn masks() {
+        let check = |text: &str| there_and_back(mask_to_proto, mask_to_json, text);
+        for text in ["", "sku", "displayName,lines.unitPrice"] {
+            assert_eq!(check(text).as_deref(), Ok(text));
+        }
+        for bad in ["a_b", ",", "a,", "a b"] {
+            assert!(check(bad).is_err(), "{bad}");
+        }
+        let mut out = Vec::new();
+        assert_eq!(mask_to_json(&mut out, b"\x0a\x03a_1"), Err(WireFault::NoJsonForm));
+    }
+}
