@@ -4,6 +4,7 @@ use crate::{Bytes, Code, Error, Result, guard};
 use bytes::{Buf, BufMut, BytesMut};
 use http::HeaderMap;
 use hyper::body::{Body, Incoming};
+use std::error::Error as StdError;
 use std::future::poll_fn;
 use std::pin::Pin;
 
@@ -20,16 +21,20 @@ pub(super) fn encode(message: &[u8]) -> Bytes {
 }
 
 /// Reads the messages of a body. The buffer grows with what has arrived, never with what was announced.
-pub(super) struct Messages {
-    body: Incoming,
+pub(super) struct Messages<B = Incoming> {
+    body: B,
     buffer: BytesMut,
     trailers: Option<HeaderMap>,
     truncated: Code,
 }
 
-impl Messages {
+impl<B> Messages<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
     /// `truncated` is what it means when the body ends within a message.
-    pub(super) fn new(body: Incoming, truncated: Code) -> Self {
+    pub(super) fn new(body: B, truncated: Code) -> Self {
         Self { body, buffer: BytesMut::new(), trailers: None, truncated }
     }
 
@@ -77,6 +82,71 @@ impl Messages {
         match self.buffer.is_empty() {
             true => Ok(None),
             false => Err(Error::new(self.truncated, "TRUNCATED_MESSAGE", "the body ends within a message")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hyper::body::Frame;
+    use std::collections::VecDeque;
+    use std::convert::Infallible;
+    use std::task::{Context, Poll};
+
+    /// A body that arrives in these pieces, then with trailers.
+    struct Pieces(VecDeque<Bytes>, Option<HeaderMap>);
+
+    impl Body for Pieces {
+        type Data = Bytes;
+        type Error = Infallible;
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            let data = self.0.pop_front().map(Frame::data);
+            let next = data.or_else(|| self.1.take().map(Frame::trailers));
+            Poll::Ready(next.map(Ok))
+        }
+    }
+
+    fn pieces(bytes: &[u8], size: usize) -> Messages<Pieces> {
+        let chunks = bytes.chunks(size.max(1)).map(Bytes::copy_from_slice).collect();
+        let trailers = HeaderMap::from_iter([(http::header::AGE, http::HeaderValue::from_static("1"))]);
+        Messages::new(Pieces(chunks, Some(trailers)), Code::Unavailable)
+    }
+
+    #[tokio::test]
+    async fn messages_are_found_however_they_are_cut() {
+        let bytes = [encode(b"one"), encode(b""), encode(&[7; 300])].concat();
+        for size in [1, 2, 5, 6, 8, 13, 100, bytes.len()] {
+            let mut messages = pieces(&bytes, size);
+            for wanted in [&b"one"[..], b"", &[7; 300]] {
+                assert_eq!(
+                    messages.next().await.expect("well-formed").as_deref(),
+                    Some(wanted),
+                    "pieces of {size}"
+                );
+            }
+            assert_eq!(messages.next().await.expect("well-formed"), None);
+            assert!(messages.into_trailers().is_some());
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_compressed_too_large_or_cut_off_is_refused() {
+        let announced = u32::try_from(MESSAGE_BYTES_MAX + 1).expect("small").to_be_bytes();
+        let too_large = [&[0][..], &announced].concat();
+        for (bytes, code) in [
+            (&[1, 0, 0, 0, 1, 9][..], Code::Unimplemented),
+            (&[0xff, 0, 0, 0, 1, 9], Code::Unimplemented),
+            (&too_large, Code::ResourceExhausted),
+            (&[0, 0xff, 0xff, 0xff, 0xff], Code::ResourceExhausted),
+            (&[0, 0, 0, 0, 2, 9], Code::Unavailable),
+            (&[0, 0, 0], Code::Unavailable),
+        ] {
+            let error = pieces(bytes, 3).next().await.expect_err("refused");
+            assert_eq!(error.code(), code, "{bytes:?}");
         }
     }
 }
