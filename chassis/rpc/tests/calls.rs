@@ -7,6 +7,7 @@ use house::{WAYS, Way, cx, house, outside, say};
 use souk_identity::Kind;
 use souk_rpc::{Auth, Bytes, Client, Code, Cx, Error, Idempotency, Peers, Trace};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -79,6 +80,19 @@ async fn a_deadline_is_kept_by_whoever_is_sooner() {
             Some(Code::DeadlineExceeded),
             "a call that is late already is not begun ({way:?})"
         );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_gives_up_frees_the_service() {
+    for way in WAYS {
+        let house = house();
+        let client = house.client(way);
+        let long = Duration::from_secs(1);
+        assert!(tokio::time::timeout(long, client.say(cx(), say("hang"))).await.is_err());
+        // Virtual time; the policy's own timeout would come later.
+        tokio::time::sleep(long).await;
+        assert_eq!(house.given_up.load(Ordering::SeqCst), 1, "{way:?}");
     }
 }
 
@@ -287,7 +301,7 @@ async fn peers_are_found_at_the_call_in_any_order_of_start() {
     assert!(missing.message().contains(EchoServiceClient::SERVICE));
     assert!(peers.bytes(SERVICE).is_none());
 
-    peers.add_local::<EchoServiceClient>(Arc::new(house::Echo));
+    peers.add_local::<EchoServiceClient>(Arc::new(house::Echo::default()));
     assert!(client.say(cx(), say("")).await.is_ok(), "a double, without a guard");
     peers.add_bound(&house.bound);
     assert_eq!(

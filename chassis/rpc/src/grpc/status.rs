@@ -30,8 +30,9 @@ struct Status {
     details: Vec<prost_types::Any>,
 }
 
+/// google.rpc.ErrorInfo.
 #[derive(Clone, PartialEq, prost::Message)]
-struct ErrorInfo {
+struct Cause {
     #[prost(string, tag = "1")]
     reason: String,
     #[prost(string, tag = "2")]
@@ -54,8 +55,9 @@ struct Violation {
     description: String,
 }
 
+/// google.rpc.RetryInfo.
 #[derive(Clone, PartialEq, prost::Message)]
-struct RetryInfo {
+struct Retry {
     #[prost(message, optional, tag = "1")]
     retry_delay: Option<prost_types::Duration>,
 }
@@ -83,7 +85,7 @@ pub(super) fn write(error: &Error) -> HeaderMap {
 fn details(error: &Error, sentence: &str) -> Vec<u8> {
     let mut metadata = error.metadata().clone();
     let info = |metadata| {
-        any(ERROR_INFO, &ErrorInfo { reason: error.reason().to_owned(), domain: DOMAIN.to_owned(), metadata })
+        any(ERROR_INFO, &Cause { reason: error.reason().to_owned(), domain: DOMAIN.to_owned(), metadata })
     };
     while info(metadata.clone()).encoded_len() > DETAIL_BYTES_MAX / 2 && metadata.pop_last().is_some() {}
     let mut status =
@@ -91,10 +93,9 @@ fn details(error: &Error, sentence: &str) -> Vec<u8> {
     if let Some(after) = error.retry_after() {
         let seconds = i64::try_from(after.as_secs()).unwrap_or(i64::MAX);
         let nanos = i32::try_from(after.subsec_nanos()).expect("below a second");
-        status.details.push(any(
-            RETRY_INFO,
-            &RetryInfo { retry_delay: Some(prost_types::Duration { seconds, nanos }) },
-        ));
+        status
+            .details
+            .push(any(RETRY_INFO, &Retry { retry_delay: Some(prost_types::Duration { seconds, nanos }) }));
     }
     if !error.fields().is_empty() {
         let left = DETAIL_BYTES_MAX.saturating_sub(status.encoded_len());
@@ -170,7 +171,7 @@ fn decode_details(header: &HeaderValue) -> Option<Status> {
 fn with_details(code: Code, sentence: String, status: Status) -> Error {
     let detail =
         |url: &str| status.details.iter().find(|any| any.type_url == url).map(|any| any.value.as_slice());
-    let info = detail(ERROR_INFO).and_then(|bytes| ErrorInfo::decode(bytes).ok()).unwrap_or_default();
+    let info = detail(ERROR_INFO).and_then(|bytes| Cause::decode(bytes).ok()).unwrap_or_default();
     let reason = if info.reason.is_empty() { code.name().to_owned() } else { info.reason };
     let mut error = Error::new(code, reason, sentence);
     for (name, fact) in &info.metadata {
@@ -182,7 +183,7 @@ fn with_details(code: Code, sentence: String, status: Status) -> Error {
         error = error.with_fields(fields.map(copy).collect());
     }
     let retry =
-        detail(RETRY_INFO).and_then(|bytes| RetryInfo::decode(bytes).ok()).and_then(|info| info.retry_delay);
+        detail(RETRY_INFO).and_then(|bytes| Retry::decode(bytes).ok()).and_then(|info| info.retry_delay);
     match retry.and_then(|delay| Duration::try_from(delay).ok()) {
         Some(after) => error.with_retry_after(after),
         None => error,

@@ -21,14 +21,29 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
-pub struct Echo;
+#[derive(Default)]
+pub struct Echo {
+    /// How many hanging calls came to an end because nobody waited for them any more.
+    given_up: Arc<AtomicUsize>,
+}
+
+struct Waiting(Arc<AtomicUsize>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
 
 impl EchoService for Echo {
     fn say(&self, cx: Cx, request: SayRequest) -> BoxFuture<'_, Result<SayResponse>> {
         Box::pin(async move {
             match request.how.as_str() {
                 "panic" => panic!("on purpose"),
-                "hang" => std::future::pending().await,
+                "hang" => {
+                    let _waiting = Waiting(Arc::clone(&self.given_up));
+                    std::future::pending().await
+                }
                 "fault" => Err(Error::internal("the secret story")),
                 "reject" => Err(rejection()),
                 "invalid" => Err(invalid()),
@@ -105,6 +120,7 @@ pub struct House {
     pub clock: Arc<ManualClock>,
     pub bound: Bound,
     pub connects: Arc<AtomicUsize>,
+    pub given_up: Arc<AtomicUsize>,
     pub stop: Stop,
     signer: Signer,
     pub source: StopSource,
@@ -118,9 +134,11 @@ pub fn house() -> House {
     let keys = KeySet::new();
     keys.add(signer.public());
     let verifier = Verifier::new(keys, "echo", Arc::clone(&clock) as Arc<dyn Clock>);
-    let bound = bind(Arc::new(Echo), Arc::new(Guard::new(Arc::new(verifier))));
+    let echo = Echo::default();
+    let given_up = Arc::clone(&echo.given_up);
+    let bound = bind(Arc::new(echo), Arc::new(Guard::new(Arc::new(verifier))));
     let (source, stop) = Stop::new();
-    House { clock, bound, connects: Arc::default(), stop, signer, source }
+    House { clock, bound, connects: Arc::default(), given_up, stop, signer, source }
 }
 
 /// The ways in which a service can be reached.
