@@ -1,1 +1,46 @@
-//! (empty)
+//! Money: what a payment provider promised, took and gave back, and the double-entry ledger of it.
+//!
+//! The service owns one stream per payment. Every operation at the provider is recorded as an intent before
+//! it is called and as an outcome afterwards; what has no answer is asked for by key, never called with a
+//! new one. Card numbers never enter, only tokens of payment methods.
+pub mod domain;
+pub mod effects;
+pub mod grpc;
+pub mod invariants;
+pub mod proto;
+pub mod views;
+
+use effects::{Cashier, RpcProvider};
+use grpc::Counter;
+use souk_contracts::payment::v1::payment_service;
+use souk_eventstore::View;
+use souk_host::{Resources, Service};
+use souk_rpc::Bound;
+use std::sync::Arc;
+
+/// The name of the service's role and store.
+pub const NAME: &str = "payment";
+
+/// The service as the host knows it.
+pub fn service() -> impl Service {
+    PaymentRole
+}
+
+struct PaymentRole;
+
+impl Service for PaymentRole {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn views(&self) -> Vec<View> {
+        views::views()
+    }
+
+    fn serve(&self, own: &Resources) -> Vec<Bound> {
+        let provider = RpcProvider::new(&own.peers, Arc::clone(&own.identity));
+        let cashier = Cashier::new(own.store.clone(), own.ids.clone(), Arc::new(provider));
+        let counter = Counter::new(own.store.clone(), cashier);
+        vec![payment_service::bind(Arc::new(counter), Arc::clone(&own.guard))]
+    }
+}

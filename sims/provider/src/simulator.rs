@@ -1,0 +1,174 @@
+//! The provider's counter: reads a request, lets the rules decide in the books, and gives the answer in the
+//! manner of the payment method, which may be late or never.
+use crate::domain::{self, Authorization, Command, Event, Operation, Status};
+use crate::tokens::{Delivery, Failure};
+use crate::{proto, views};
+use souk_contracts::provider::v1 as pb;
+use souk_contracts::provider::v1::ProviderService;
+use souk_eventstore::{CommitId, Committed, Decision, EventStore, Expected, Folded, Origin, StreamId, Work};
+use souk_kernel::{Clock, Code, Error};
+use souk_rpc::{BoxFuture, Cx};
+use std::sync::Arc;
+
+/// In this scope a key is claimed by the operation that it names, for ever.
+const KEYS: &str = "operation";
+
+/// Answers as the provider.
+#[derive(Clone)]
+pub struct Simulator {
+    store: EventStore,
+    clock: Arc<dyn Clock>,
+}
+
+impl Simulator {
+    /// A provider with these books. `store` must have been opened with [`crate::views`].
+    pub fn new(store: EventStore, clock: Arc<dyn Clock>) -> Self {
+        Self { store, clock }
+    }
+
+    async fn carry_out(&self, cx: &Cx, command: Command) -> Result<pb::Operation, Error> {
+        let stream = StreamId::of::<Authorization>(command.authorization_key());
+        let seen = self.store.state::<Authorization>(&stream).await?;
+        let committed = self.decide(cx, &stream, seen.version(), command.clone()).await?;
+        let is_first = committed.first.is_some() && !committed.replayed;
+        let state = state_of(&committed, &stream)?;
+        let token = domain::token_of(&state, &command);
+        let Some(operation) = state.operation(command.key()) else {
+            return Err(failure(cx, token.and_then(|token| token.first_failure())).await);
+        };
+        let delivery = token.filter(|_| is_first).map_or(Delivery::Prompt, |t| t.delivery(command.kind()));
+        let found = proto::operation(command.key(), command.authorization_key(), operation);
+        match delivery {
+            Delivery::Prompt => {}
+            Delivery::Late(after) => tokio::time::sleep(after).await,
+            Delivery::Lost => return Err(silence(cx).await),
+        }
+        Ok(found)
+    }
+
+    /// The commit's id holds everything that the decision depends on: a repeated call that saw the same books
+    /// gets the same commit, a later one decides again.
+    async fn decide(
+        &self,
+        cx: &Cx,
+        stream: &StreamId,
+        version: u64,
+        command: Command,
+    ) -> Result<Committed, Error> {
+        let id = CommitId::derived(&[&format!("{command:?}"), &version.to_string()]);
+        let owner = format!("{}:{}", command.kind().name(), command.authorization_key());
+        let (now, own) = (self.clock.now(), stream.clone());
+        let work = Work::new(id, origin(cx)).read::<Authorization>(stream).claim(KEYS, command.key()).decide(
+            move |facts, _| {
+                let key = command.key();
+                if facts.claim(KEYS, key).is_some_and(|other| other != owner) {
+                    return Err(domain::key_reused(key));
+                }
+                let events = domain::decide(&facts.state::<Authorization>(&own), &command, now)?;
+                let has_outcome = events.iter().any(|event| !matches!(event, Event::AttemptFailed(_)));
+                let decision = Decision::new().append(&own, Expected::Any, events);
+                Ok(if has_outcome { decision.hold(KEYS, key, owner.as_str()) } else { decision })
+            },
+        );
+        Ok(self.store.commit(work).await?)
+    }
+
+    async fn find(&self, cx: &Cx, key: String) -> Result<Option<pb::Operation>, Error> {
+        let rows = self.store.query(views::find(&key)).await?;
+        let Some(authorization_key) = rows.first().map(|row| row.text(0).to_owned()) else {
+            return Ok(None);
+        };
+        let stream = StreamId::of::<Authorization>(&authorization_key);
+        let mut state = self.store.state::<Authorization>(&stream).await?;
+        let is_pending = |operation: &Operation| operation.status == Status::Pending;
+        if state.operation(&key).is_some_and(is_pending) {
+            state = self.asked(cx, &stream, &key).await?;
+        }
+        let operation = state.operation(&key);
+        Ok(operation.map(|operation| proto::operation(&key, &authorization_key, operation)))
+    }
+
+    /// By the time that somebody asks, what was on its way has come to its end.
+    async fn asked(&self, cx: &Cx, stream: &StreamId, key: &str) -> Result<Folded<Authorization>, Error> {
+        let (own, key) = (stream.clone(), key.to_owned());
+        let id = CommitId::derived(&["asked", &key]);
+        let work = Work::new(id, origin(cx)).read::<Authorization>(stream).decide(move |facts, _| {
+            let events = domain::decide_asked(&facts.state::<Authorization>(&own), own.id(), &key);
+            Ok(Decision::new().append(&own, Expected::Exists, events))
+        });
+        state_of(&self.store.commit(work).await?, stream)
+    }
+}
+
+fn state_of(committed: &Committed, stream: &StreamId) -> Result<Folded<Authorization>, Error> {
+    committed.state(stream).ok_or_else(|| Error::internal("a commit lost the state that it had read"))
+}
+
+fn origin(cx: &Cx) -> Origin {
+    let actor = cx.principal().map_or("", |principal| principal.subject.as_str());
+    Origin::by(actor).correlation(cx.request_id())
+}
+
+async fn failure(cx: &Cx, failure: Option<Failure>) -> Error {
+    match failure {
+        Some(Failure::Silence) => silence(cx).await,
+        Some(Failure::ServerError) | None => {
+            Error::new(Code::Internal, "PROVIDER_ERROR", "the payment provider had an error of its own")
+        }
+    }
+}
+
+/// No answer for as long as the caller waits.
+async fn silence(cx: &Cx) -> Error {
+    tokio::time::sleep_until(cx.deadline()).await;
+    Error::unavailable("the payment provider did not answer")
+}
+
+impl ProviderService for Simulator {
+    fn authorize(
+        &self,
+        cx: Cx,
+        request: pb::AuthorizeRequest,
+    ) -> BoxFuture<'_, Result<pb::AuthorizeResponse, Error>> {
+        Box::pin(async move {
+            let operation = Some(self.carry_out(&cx, proto::authorize(request)?).await?);
+            Ok(pb::AuthorizeResponse { operation })
+        })
+    }
+
+    fn capture(
+        &self,
+        cx: Cx,
+        request: pb::CaptureRequest,
+    ) -> BoxFuture<'_, Result<pb::CaptureResponse, Error>> {
+        Box::pin(async move {
+            let operation = Some(self.carry_out(&cx, proto::capture(request)?).await?);
+            Ok(pb::CaptureResponse { operation })
+        })
+    }
+
+    fn void(&self, cx: Cx, request: pb::VoidRequest) -> BoxFuture<'_, Result<pb::VoidResponse, Error>> {
+        Box::pin(async move {
+            let operation = Some(self.carry_out(&cx, proto::void(request)?).await?);
+            Ok(pb::VoidResponse { operation })
+        })
+    }
+
+    fn refund(&self, cx: Cx, request: pb::RefundRequest) -> BoxFuture<'_, Result<pb::RefundResponse, Error>> {
+        Box::pin(async move {
+            let operation = Some(self.carry_out(&cx, proto::refund(request)?).await?);
+            Ok(pb::RefundResponse { operation })
+        })
+    }
+
+    fn find_by_key(
+        &self,
+        cx: Cx,
+        request: pb::FindByKeyRequest,
+    ) -> BoxFuture<'_, Result<pb::FindByKeyResponse, Error>> {
+        Box::pin(async move {
+            let operation = self.find(&cx, proto::find(request)?).await?;
+            Ok(pb::FindByKeyResponse { operation })
+        })
+    }
+}
