@@ -10,8 +10,8 @@
 //! use souk_transcode::{Limits, Schema, json_to_proto, proto_to_json};
 //! // A descriptor set with `package shop; message Line { string sku = 1; uint64 quantity = 2; }`, as
 //! // bytes. Real ones come out of a build script.
-//! let set = b"\x0a\x3c\x0a\x0ashop.proto\x12\x04shop\x22\x20\x0a\x04Line\x12\x0a\x0a\x03sku\x18\x01\x20\x01\x28\x09\
-//!             \x12\x0c\x0a\x08quantity\x18\x02\x28\x04\x62\x06proto3";
+//! let set = b"\x0a\x3f\x0a\x0ashop.proto\x12\x04shop\x22\x23\x0a\x04Line\x12\x0b\x0a\x03sku\x18\x01\x20\x01\x28\x09\
+//!             \x12\x0e\x0a\x08quantity\x18\x02\x28\x04\x62\x06proto3";
 //! let schema = Schema::from_bytes(set).expect("well formed");
 //! let line = schema.message("shop.Line").expect("defined above");
 //!

