@@ -16,8 +16,8 @@ pub use reservation::{
     Status, StockReserved,
 };
 pub use stock::{
-    AllocatedLine, Level, ON_HAND_MAX, Portion, Refusal, RefusalReason, Shelf, Shortage, Stock, WantedLine,
-    allocate, portions,
+    AllocatedLine, LOCATIONS_MAX, Level, ON_HAND_MAX, Portion, Refusal, RefusalReason, Shelf, Shortage,
+    Stock, WantedLine, allocate, portions,
 };
 
 use serde::{Deserialize, Serialize};

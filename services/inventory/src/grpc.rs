@@ -54,7 +54,7 @@ impl Inventory {
             let decision = Decision::new().append(&of, Expected::Any, events);
             Ok(if granted { decision.set_timer(effects::expiry(order, expires_at)) } else { decision })
         });
-        let after = state(&self.own.store.commit(work).await?, &stream)?;
+        let after = state::<Reservation>(&self.own.store.commit(work).await?, &stream)?;
         answered(order, after.reserve_answer())
     }
 

@@ -7,12 +7,14 @@ use crate::domain::{
 use crate::invariants::{Movement, StockRow};
 use crate::proto::{Cursor, LedgerLine, MovementsPage};
 use souk_contracts::terms::{Location, Sku};
-use souk_eventstore::{Recorded, Table, View};
-use souk_sql::{Row, Statement};
+use souk_eventstore::{Recorded, Row, Statement, Table, Value, View};
 use std::sync::LazyLock;
 
-/// How many SKUs one statement asks for. Few sizes, so that few texts are prepared.
-const CHUNKS: [usize; 4] = [1, 8, 64, 256];
+/// How many SKUs one statement asks for. Few sizes, so that few texts are prepared; and the largest times
+/// [`LOCATIONS_MAX`](crate::domain::LOCATIONS_MAX) rows is an answer that the store still gives.
+const CHUNKS: [usize; 4] = [1, 4, 16, 64];
+/// How many shelves an audit reads at once.
+const AUDIT_PAGE: usize = 5_000;
 
 /// The shelves. The checks are alarms and not rules: the rules stand in the domain, and a violated check
 /// fails the commit instead of keeping a wrong number.
@@ -57,7 +59,8 @@ const FIRST_PAGE: &str = "SELECT place, line, location, delta, kind, reference, 
      FROM {movements} WHERE sku = $1 ORDER BY place DESC, line DESC LIMIT $2";
 const NEXT_PAGE: &str = "SELECT place, line, location, delta, kind, reference, reason, booked_at \
      FROM {movements} WHERE sku = $1 AND (place, line) < ($3, $4) ORDER BY place DESC, line DESC LIMIT $2";
-const ALL_STOCK: &str = "SELECT sku, location, on_hand, reserved FROM {stock} ORDER BY sku, location";
+const STOCK_BEHIND: &str = "SELECT sku, location, on_hand, reserved FROM {stock} \
+     WHERE (sku, location) > ($1, $2) ORDER BY sku, location LIMIT $3";
 
 static SHELVES: LazyLock<[String; CHUNKS.len()]> = LazyLock::new(|| CHUNKS.map(shelves_of));
 
@@ -155,7 +158,7 @@ fn shelves_chunk(skus: &[&str]) -> Statement {
     let sql: &'static str = &SHELVES[fits];
     let last = skus[skus.len() - 1];
     let filled = skus.iter().copied().chain(std::iter::repeat(last)).take(CHUNKS[fits]);
-    Statement::new(sql).args(filled.map(souk_sql::Value::from))
+    Statement::new(sql).args(filled.map(Value::from))
 }
 
 /// The shelves in these rows.
@@ -168,9 +171,11 @@ pub fn stock<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Stock {
     stock
 }
 
-/// Reads all shelves, by SKU and location. For audits; a shop that is awake reads the ones it needs.
-pub fn all_stock() -> Statement {
-    Statement::new(ALL_STOCK)
+/// Reads the shelves behind this one (at first: behind none) by SKU and location, a page of them. For
+/// audits; a shop that is awake reads the shelves that it needs.
+pub fn stock_behind(last: Option<&StockRow>) -> Statement {
+    let (sku, location) = last.map_or(("", ""), |row| (row.sku.as_str(), row.location.as_str()));
+    Statement::new(STOCK_BEHIND).arg(sku).arg(location).arg(AUDIT_PAGE)
 }
 
 /// One shelf.

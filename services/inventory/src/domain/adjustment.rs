@@ -1,6 +1,5 @@
 //! An adjustment: what a count or a breakage told about a SKU at one location, booked once.
-use super::receipt::overflow;
-use super::stock::{Level, ON_HAND_MAX, Stock};
+use super::stock::{Level, Stock};
 use serde::{Deserialize, Serialize};
 use souk_contracts::terms::{Location, Sku};
 use souk_decider::{Aggregate, stored_events};
@@ -78,9 +77,7 @@ impl Adjustment {
         if after < reserved {
             return Err(below_reserved(&wish.sku, on_hand, reserved));
         }
-        if after > ON_HAND_MAX {
-            return Err(overflow(&wish.sku, on_hand));
-        }
+        stock.refuse_to_put(&wish.sku, &wish.location, wish.delta)?;
         let level = Level { on_hand: level.on_hand + wish.delta, reserved: level.reserved };
         Ok(vec![AdjustmentEvent::StockAdjusted(StockAdjusted::of(wish, level))])
     }

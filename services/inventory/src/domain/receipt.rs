@@ -1,5 +1,5 @@
 //! A receipt: goods that came in at one location, booked once.
-use super::stock::{ON_HAND_MAX, Stock};
+use super::stock::Stock;
 use serde::{Deserialize, Serialize};
 use souk_contracts::terms::{Location, Sku};
 use souk_decider::{Aggregate, stored_events};
@@ -73,7 +73,7 @@ impl Receipt {
                 "a receipt with this id and other content was booked before",
             )),
             None => {
-                refuse_overflow(wish, stock)?;
+                refuse_overfill(wish, stock)?;
                 let Receive { location, lines } = wish.clone();
                 Ok(vec![ReceiptEvent::StockReceived(StockReceived { location, lines })])
             }
@@ -81,24 +81,11 @@ impl Receipt {
     }
 }
 
-fn refuse_overflow(wish: &Receive, stock: &Stock) -> Result<(), Rejection> {
+fn refuse_overfill(wish: &Receive, stock: &Stock) -> Result<(), Rejection> {
     let mut sums: BTreeMap<&Sku, i64> = BTreeMap::new();
     for line in wish.lines.iter() {
         let sum = sums.entry(&line.sku).or_default();
         *sum = sum.saturating_add(line.quantity);
     }
-    for (sku, sum) in sums {
-        let on_hand = stock.shelf(sku, &wish.location).map_or(0, |shelf| shelf.on_hand);
-        if on_hand.saturating_add(sum) > ON_HAND_MAX {
-            return Err(overflow(sku, on_hand));
-        }
-    }
-    Ok(())
-}
-
-/// The refusal to hold more than [`ON_HAND_MAX`] of a SKU at a location.
-pub(super) fn overflow(sku: &Sku, on_hand: i64) -> Rejection {
-    Rejection::new("STOCK_OVERFLOW", format!("a location holds at most {ON_HAND_MAX} pieces of a SKU"))
-        .with("sku", sku)
-        .with("on_hand", on_hand)
+    sums.into_iter().try_for_each(|(sku, sum)| stock.refuse_to_put(sku, &wish.location, sum))
 }

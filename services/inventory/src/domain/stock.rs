@@ -1,11 +1,15 @@
 //! What stands where, and how an order's lines are laid on it.
 use serde::{Deserialize, Serialize};
 use souk_contracts::terms::{Location, Quantity, Sku};
+use souk_kernel::Rejection;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// The most pieces of a SKU that one location may hold. Sums over locations and orders stay far inside i64.
 pub const ON_HAND_MAX: i64 = 1_000_000_000_000;
+
+/// The most locations that one SKU may lie at. A decision reads all shelves of its SKUs.
+pub const LOCATIONS_MAX: usize = 100;
 
 /// One SKU at one location.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +70,16 @@ impl Stock {
         self.shelves(sku).iter().find(|shelf| shelf.location == *location)
     }
 
+    /// Refuses to put more of a SKU on a shelf than a location holds, or to open one shelf too many.
+    pub(super) fn refuse_to_put(&self, sku: &Sku, location: &Location, pieces: i64) -> Result<(), Rejection> {
+        let on_hand = self.shelf(sku, location).map(|shelf| shelf.on_hand);
+        if on_hand.is_none() && self.shelves(sku).len() >= LOCATIONS_MAX {
+            return Err(too_many_locations(sku));
+        }
+        let on_hand = on_hand.unwrap_or(0);
+        if on_hand.saturating_add(pieces) > ON_HAND_MAX { Err(overflow(sku, on_hand)) } else { Ok(()) }
+    }
+
     /// The SKU over all locations; `None` when it was never in stock.
     pub fn level(&self, sku: &Sku) -> Option<Level> {
         let shelves = self.shelves.get(sku)?;
@@ -73,6 +87,17 @@ impl Stock {
         let reserved = shelves.iter().map(|shelf| shelf.reserved).sum();
         Some(Level { on_hand, reserved })
     }
+}
+
+fn overflow(sku: &Sku, on_hand: i64) -> Rejection {
+    Rejection::new("STOCK_OVERFLOW", format!("a location holds at most {ON_HAND_MAX} pieces of a SKU"))
+        .with("sku", sku)
+        .with("on_hand", on_hand)
+}
+
+fn too_many_locations(sku: &Sku) -> Rejection {
+    Rejection::new("TOO_MANY_LOCATIONS", format!("a SKU lies at {LOCATIONS_MAX} locations at most"))
+        .with("sku", sku)
 }
 
 /// A line of an order, as it asks for stock.

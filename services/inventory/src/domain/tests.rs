@@ -362,6 +362,23 @@ fn a_receipt_that_overfills_a_location_is_refused_whole() {
     receive(vec![], &[line("a", i64::MAX), line("a", i64::MAX)], &[]).then_rejects("STOCK_OVERFLOW");
 }
 
+#[test]
+fn a_sku_lies_at_a_limited_number_of_locations() {
+    let mut full = Stock::default();
+    for n in 0..LOCATIONS_MAX {
+        full.put(sku("a"), Shelf { location: place(&format!("shop-{n}")), on_hand: 1, reserved: 0 });
+    }
+    let receive = |at: &str| {
+        let wish = Receive { location: place(at), lines: [line("a", 1)].into() };
+        Given::<Receipt>::nothing().when(|state| state.receive(&wish, &full))
+    };
+    receive("one-more").then_rejects("TOO_MANY_LOCATIONS");
+    receive("shop-7").then_events(|events| assert_eq!(events.len(), 1));
+    Given::<Adjustment>::nothing()
+        .when(|state| state.adjust(&wish("one-more", 1), &full))
+        .then_rejects("TOO_MANY_LOCATIONS");
+}
+
 fn wish(at: &str, delta: i64) -> Adjust {
     Adjust { sku: sku("a"), location: place(at), delta, reason: "count".into() }
 }

@@ -1,0 +1,5 @@
+//! Inventory as its callers know it: a real store, its own guard, calls that go through bytes.
+mod calls;
+mod races;
+mod random;
+mod shop;
