@@ -1,1 +1,63 @@
-//! (empty)
+//! The catalog: what the shop sells. Owns products, their variants by SKU, categories, media and prices, and
+//! the index by which customers find them.
+//!
+//! Deliberately not here: stock (inventory), promises about price (order's quotes), carts.
+
+pub mod domain;
+mod grpc;
+pub mod invariants;
+mod proto;
+mod views;
+
+use souk_contracts::catalog::v1 as pb;
+use souk_eventstore::{EventStore, View};
+use souk_host::{Process, Resources, Service};
+use souk_kernel::Error;
+use souk_rpc::{Bound, BoxFuture};
+use souk_telemetry::Stop;
+use std::sync::Arc;
+use views::SearchView;
+
+/// The service, for the host's list.
+pub fn service() -> impl Service {
+    Catalog { search: Arc::default() }
+}
+
+struct Catalog {
+    search: Arc<SearchView>,
+}
+
+impl Service for Catalog {
+    fn name(&self) -> &'static str {
+        "catalog"
+    }
+
+    fn views(&self) -> Vec<View> {
+        vec![views::PRODUCTS, views::PRICES]
+    }
+
+    fn serve(&self, own: &Resources) -> Vec<Bound> {
+        let answers = grpc::Catalog { own: own.clone(), search: Arc::clone(&self.search) };
+        vec![pb::bind(Arc::new(answers), Arc::clone(&own.guard))]
+    }
+
+    fn processes(&self, own: &Resources) -> Vec<Box<dyn Process>> {
+        vec![Box::new(Indexing { search: Arc::clone(&self.search), store: own.store.clone() })]
+    }
+}
+
+/// Keeps the search index up with the log.
+struct Indexing {
+    search: Arc<SearchView>,
+    store: EventStore,
+}
+
+impl Process for Indexing {
+    fn name(&self) -> &'static str {
+        "search index"
+    }
+
+    fn run(self: Box<Self>, stop: Stop) -> BoxFuture<'static, Result<(), Error>> {
+        Box::pin(async move { self.search.follow(&self.store, &stop).await })
+    }
+}
