@@ -132,7 +132,7 @@ async fn the_services_own_process_ends_promises() {
     let process = souk_inventory::service().processes(&shop.own).pop().expect("the timers");
     let seen = async {
         head.changed().await.expect("the store is open");
-        source.request();
+        source.stop();
     };
     let (ended, ()) = tokio::join!(process.run(stop), seen);
     ended.expect("it ended because it was asked to");

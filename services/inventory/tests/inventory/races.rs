@@ -30,7 +30,7 @@ async fn a_hundred_pieces_and_five_hundred_buyers() {
     shop.receive("r1", "main", &[("a", 60)]).await.expect("booked");
     shop.receive("r2", "east", &[("a", 40)]).await.expect("booked");
     let dice = SeededEntropy::new(500);
-    let mut throw = || u32::try_from(dice.next_u64() % 3 + 1).expect("small");
+    let throw = || u32::try_from(dice.next_u64() % 3 + 1).expect("small");
     let buyers: Vec<_> =
         orders(&shop, 500).into_iter().map(|order| (order, [line(1, "a", throw())])).collect();
     let answers = join_all(buyers.iter().map(|(order, lines)| shop.reserve(*order, lines))).await;

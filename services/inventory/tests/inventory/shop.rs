@@ -20,7 +20,7 @@ pub struct Shop {
     pub clock: Arc<ManualClock>,
     pub own: Resources,
     pub client: InventoryServiceClient,
-    as_order: Arc<str>,
+    order: ServiceIdentity,
     signer: Arc<Signer>,
 }
 
@@ -50,7 +50,7 @@ impl Shop {
         keys.add(signer.public());
         let ids = Ids::new(clock.clone(), SeededEntropy::new(store.head().borrow().get() + 1));
         let identity = |name| ServiceIdentity::new(name, signer.clone(), clock.clone(), ids.clone());
-        let as_order = identity("order").token_for("inventory", Some("gst_someone"));
+        let order = identity("order");
         let own = Resources {
             store,
             clock: clock.clone(),
@@ -62,7 +62,7 @@ impl Shop {
         };
         own.peers.round_trip(true);
         service.serve(&own).iter().for_each(|bound| own.peers.add_bound(bound));
-        Self { client: own.peers.get(), clock, own, as_order, signer }
+        Self { client: own.peers.get(), clock, own, order, signer }
     }
 
     pub fn cx(&self) -> Cx {
@@ -70,7 +70,7 @@ impl Shop {
     }
 
     pub fn as_order(&self) -> Cx {
-        self.cx().with_token(self.as_order.clone())
+        self.cx().with_token(self.order.token_for("inventory", Some("gst_someone")))
     }
 
     pub fn as_person(&self, kind: Kind, roles: &[&str]) -> Cx {
