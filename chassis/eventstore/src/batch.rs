@@ -36,9 +36,8 @@ pub(crate) struct Batch {
     streams: HashMap<StreamId, Seen>,
     pub(crate) published: Vec<Published>,
     pub(crate) leases: Vec<Taken>,
-    /// The earliest timer that was set, and whether any was taken away.
+    /// The earliest timer that was set.
     pub(crate) timer_set: Option<Timestamp>,
-    pub(crate) timer_gone: bool,
     pub(crate) commits: u64,
     pub(crate) wrote: bool,
 }
@@ -52,7 +51,6 @@ impl Batch {
             published: Vec::new(),
             leases: Vec::new(),
             timer_set: None,
-            timer_gone: false,
             commits: 0,
             wrote: false,
         }

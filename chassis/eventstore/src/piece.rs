@@ -333,14 +333,8 @@ impl Plan {
             batch.change(stream, facts);
         }
         for op in &self.decision.timers {
-            match op {
-                TimerOp::Set(timer) => {
-                    let earliest = batch.timer_set.map_or(timer.due, |due| due.min(timer.due));
-                    batch.timer_set = Some(earliest);
-                    // It may have replaced the one that was next.
-                    batch.timer_gone = true;
-                }
-                TimerOp::Cancel(_) | TimerOp::Fired { .. } => batch.timer_gone = true,
+            if let TimerOp::Set(timer) = op {
+                batch.timer_set = Some(batch.timer_set.map_or(timer.due, |due| due.min(timer.due)));
             }
         }
     }

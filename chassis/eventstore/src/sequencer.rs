@@ -178,7 +178,6 @@ impl Sequencer {
             Undone::Lost(what) => return self.break_down(&what),
         };
         tracing::error!(fault = %fault, pieces = jobs.len(), "batch was undone");
-        self.shared.counters.refusals.fetch_add(jobs.len() as u64, Ordering::Relaxed);
         let outcomes = jobs.iter().map(|job| faulty(job, &fault)).collect();
         answer(jobs, outcomes);
     }
@@ -316,9 +315,10 @@ impl Sequencer {
             lock(&self.shared.leases).taken(taken);
         }
         lock(&self.shared.tail).extend(std::mem::take(&mut batch.published));
-        let timers = (batch.timer_set, batch.timer_gone);
+        if let Some(due) = batch.timer_set {
+            self.shared.timer_set(due);
+        }
         lock(&self.shared.cache).merge(self.head.position, batch.into_streams());
-        self.shared.timers_changed(timers.0, timers.1);
         self.shared.head.send_replace(Position(self.head.position));
     }
 }

@@ -22,7 +22,8 @@ pub(crate) struct Shared {
     pub(crate) exit: Exit,
 }
 
-/// What is known of the next timer.
+/// What is known of the next timer: when it comes due at the earliest. One that was cancelled may still count,
+/// until its time has come and the file is asked again.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct NextDue {
     /// `None` when it must be looked up.
@@ -67,19 +68,11 @@ impl Shared {
         Timestamp::from_unix_us(self.time_us.fetch_max(now, Ordering::SeqCst).max(now))
     }
 
-    /// Notes what a durable batch did to the timers.
-    pub(crate) fn timers_changed(&self, set: Option<Timestamp>, gone: bool) {
-        if set.is_none() && !gone {
-            return;
-        }
+    /// Notes the earliest timer that a durable batch has set.
+    pub(crate) fn timer_set(&self, due: Timestamp) {
         let mut next = lock(&self.next_due);
         next.changes += 1;
-        next.known = match (next.known, set) {
-            // One that comes before all others is the next, whatever else was replaced or taken away.
-            (Some(Some(known)), Some(set)) if set <= known => Some(Some(set)),
-            (Some(None), set) => Some(set),
-            _ => None,
-        };
+        next.known = next.known.map(|known| Some(known.map_or(due, |known| known.min(due))));
     }
 
     pub(crate) fn statistics(&self) -> Statistics {

@@ -95,7 +95,7 @@ impl EventStore {
             reader.watch_deadline().map_err(|e| OpenError::from_sql(path, &e))?;
             sources.push(Source::Own(reader));
         }
-        let checkpoints = own(OpenFor::Write)?;
+        let checkpoints = own(OpenFor::Maintain)?;
         let parts = Parts { db: Arc::new(Mutex::new(writer)), sources, checkpoints: Some(checkpoints), head };
         Self::start(options, parts, Faults::none(), Some(lock))
     }
@@ -296,14 +296,17 @@ impl EventStore {
         Ok(self.query(statement).await?.iter().map(timer_of).collect())
     }
 
-    /// When the next timer comes due, if there is any. Cheap while no timer is taken away.
+    /// When the next timer comes due at the earliest, if there is any: wait until then and ask for those that are
+    /// due. Cheap; after a cancelled one it may be too early, never too late.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn next_timer_due(&self) -> Result<Option<Timestamp>, Fault> {
         let before = *lock(&self.inner.shared.next_due);
-        if let Some(known) = before.known {
-            return Ok(known);
+        match before.known {
+            Some(Some(due)) if due > self.now() => return Ok(Some(due)),
+            Some(None) => return Ok(None),
+            Some(Some(_)) | None => {}
         }
         let rows = self.query(Statement::new(schema::NEXT_DUE)).await?;
         let next = rows.first().and_then(|row| row.get::<Option<Timestamp>>(0));

@@ -1,7 +1,9 @@
 //! Read models: tables that a pure function writes from the log, in the same commit as the events.
+use crate::error::panic_text;
 use crate::{Publish, Recorded, schema};
-use souk_sql::{Connection, Error, Names, OpenError, Row, Statement, dialect};
+use souk_sql::{Connection, Error, Kind, Names, OpenError, Row, Statement, dialect};
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// A read model. Its tables can be thrown away and built again from the log at any time.
 #[derive(Clone, Copy)]
@@ -101,19 +103,6 @@ fn known(db: &mut Connection) -> Result<BTreeMap<String, Known>, Error> {
         tables: row.text(4).split_whitespace().map(str::to_owned).collect(),
     };
     Ok(db.rows_of(schema::VIEWS, &[])?.iter().map(|row| (row.get(0), row_of(row))).collect())
-}
-
-/// The generation of each view as stored; for readers that must not build anything.
-pub(crate) fn stored_names(db: &mut Connection, views: &[View]) -> Result<Names, Error> {
-    let known = known(db)?;
-    Ok(names(views.iter().filter_map(|view| Some((view, known.get(view.name)?.generation)))))
-}
-
-/// The views of this file whose tables are those of another version than the registered one.
-pub(crate) fn outdated(db: &mut Connection, views: &[View]) -> Result<Vec<&'static str>, Error> {
-    let known = known(db)?;
-    let current = |view: &View| known.get(view.name).is_some_and(|k| is_current(k, view));
-    Ok(views.iter().filter(|view| !current(view)).map(|view| view.name).collect())
 }
 
 fn is_current(known: &Known, view: &View) -> bool {
@@ -217,10 +206,12 @@ fn switch(db: &mut Connection, view: &View, generation: u64, before: Option<&Kno
     db.run_constant(schema::SET_VIEW, &args).map(drop)
 }
 
-/// Runs what `view` makes of one event.
+/// Runs what `view` makes of one event. A panic in the projection is an error here: it must not end whoever
+/// builds the view.
 pub(crate) fn project_onto(db: &mut Connection, view: &View, recorded: &Recorded) -> Result<(), Error> {
     let mut statements = Vec::new();
-    (view.project)(recorded, &mut statements);
+    let projected = catch_unwind(AssertUnwindSafe(|| (view.project)(recorded, &mut statements)));
+    projected.map_err(|panic| Error::new(Kind::Statement, panic_text(&*panic)))?;
     statements.iter().try_for_each(|statement| db.execute(statement).map(drop))
 }
 

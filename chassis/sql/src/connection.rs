@@ -59,7 +59,7 @@ impl Connection {
         let access = match purpose {
             OpenFor::Write => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
             // A reader of our own may have to rebuild the index of the log, which is a write.
-            OpenFor::Read => OpenFlags::SQLITE_OPEN_READ_WRITE,
+            OpenFor::Read | OpenFor::Maintain => OpenFlags::SQLITE_OPEN_READ_WRITE,
             OpenFor::Audit => OpenFlags::SQLITE_OPEN_READ_ONLY,
         };
         let inner = rusqlite::Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
@@ -86,7 +86,7 @@ impl Connection {
              PRAGMA mmap_size = {MMAP_BYTES}; PRAGMA temp_store = MEMORY"
         ))?;
         match purpose {
-            OpenFor::Write => {
+            OpenFor::Write | OpenFor::Maintain => {
                 self.batch(
                     "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0",
                 )?;

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 pub enum OpenFor {
     /// To write; the file is made when it is not there.
     Write,
+    /// To move the write-ahead log of a file that this process writes on another connection.
+    Maintain,
     /// To read a file that this process writes as well.
     Read,
     /// To look at a file that may belong to another, live or dead, process.
