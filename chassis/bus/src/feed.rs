@@ -37,13 +37,27 @@ impl Feeds {
 }
 
 impl FeedService for Feeds {
-    fn read(&self, _cx: Cx, request: ReadRequest) -> BoxFuture<'_, Result<BoxStream<'static, Result<FeedEvent, Error>>, Error>> {
+    fn read(
+        &self,
+        _cx: Cx,
+        request: ReadRequest,
+    ) -> BoxFuture<'_, Result<BoxStream<'static, Result<FeedEvent, Error>>, Error>> {
         Box::pin(async move {
             let store = self.sources.get(&request.source).cloned();
             let store = store.ok_or_else(|| {
-                Error::new(Code::NotFound, "UNKNOWN_FEED", format!("no service named {} publishes here", request.source))
+                Error::new(
+                    Code::NotFound,
+                    "UNKNOWN_FEED",
+                    format!("no service named {} publishes here", request.source),
+                )
             })?;
-            let cursor = Cursor { head: store.head(), store, source: request.source, after: request.after, page: Vec::new() };
+            let cursor = Cursor {
+                head: store.head(),
+                store,
+                source: request.source,
+                after: request.after,
+                page: Vec::new(),
+            };
             let events = futures_util::stream::unfold(cursor, |mut cursor| async move {
                 let next = cursor.next().await;
                 next.map(|event| (event, cursor))

@@ -19,6 +19,8 @@ const CHUNK_MAX: usize = 128;
 const PAUSE: Duration = Duration::from_millis(500);
 /// How often the same event is tried before its key is parked.
 const ATTEMPTS_MAX: u32 = 5;
+/// How many parked events are read at the start; their keys are remembered.
+const PARKED_MAX: usize = 10_000;
 /// Feeds are opened anew after this long, so that no stream lives for ever.
 const STREAM_AGE_MAX: Duration = Duration::from_secs(300);
 
@@ -65,7 +67,12 @@ pub struct Reaction {
 
 impl Reaction {
     /// A reaction whose effects and marks are kept in `store`.
-    pub fn new(store: EventStore, peers: Peers, identity: Arc<ServiceIdentity>, reactor: Arc<dyn Reactor>) -> Self {
+    pub fn new(
+        store: EventStore,
+        peers: Peers,
+        identity: Arc<ServiceIdentity>,
+        reactor: Arc<dyn Reactor>,
+    ) -> Self {
         Self { store, peers, identity, reactor, parked: HashSet::new(), last: 0 }
     }
 
@@ -75,9 +82,10 @@ impl Reaction {
 
     /// Runs until `stop` is requested. A feed that cannot be reached is tried again and again.
     pub async fn run(mut self, stop: Stop) -> Result<(), Error> {
-        let parked = self.store.parked(self.reactor.name()).await?;
+        let parked = self.store.parked(self.reactor.name(), PARKED_MAX).await?;
         self.parked = parked.into_iter().map(|parked| parked.stream.to_string()).collect();
-        self.last = self.store.checkpoint_of(&self.checkpoint_name()).await?.get();
+        self.last =
+            self.store.checkpoint_of(&self.checkpoint_name()).await?.map_or(0, |position| position.get());
         loop {
             tokio::select! {
                 () = stop.requested() => return Ok(()),
@@ -109,7 +117,8 @@ impl Reaction {
 
     async fn open(&self) -> Result<BoxStream<'static, Result<Bytes, Error>>, Error> {
         let name = feed_name(self.reactor.source());
-        let feed = self.peers.bytes(&name).ok_or_else(|| Error::unavailable(format!("nobody answers {name}")))?;
+        let feed =
+            self.peers.bytes(&name).ok_or_else(|| Error::unavailable(format!("nobody answers {name}")))?;
         let token = self.identity.token_for(AUDIENCE, None);
         let cx = Cx::new(Instant::now() + STREAM_AGE_MAX).with_token(token);
         let request = ReadRequest { source: self.reactor.source().to_owned(), after: self.last, limit: 0 };
@@ -121,7 +130,10 @@ impl Reaction {
     async fn apply(&mut self, chunk: Vec<FeedEvent>) -> Result<(), Error> {
         for event in &chunk {
             if event.feed_seq != self.last + 1 {
-                return Err(Error::unavailable(format!("the feed went from {} to {}", self.last, event.feed_seq)));
+                return Err(Error::unavailable(format!(
+                    "the feed went from {} to {}",
+                    self.last, event.feed_seq
+                )));
             }
             self.last = event.feed_seq;
         }
@@ -141,7 +153,8 @@ impl Reaction {
         }
         let (name, last) = (self.checkpoint_name(), self.last);
         let id = CommitId::derived(&[&name, &last.to_string()]);
-        let moved = Work::new(id, self.origin()).decide(move |_, _| Ok(Decision::new().checkpoint(name.clone(), last)));
+        let moved = Work::new(id, self.origin())
+            .decide(move |_, _| Ok(Decision::new().checkpoint(name.clone(), last)));
         self.store.commit(moved).await?;
         Ok(())
     }
@@ -198,7 +211,12 @@ impl Reaction {
     }
 
     async fn park(&mut self, event: &FeedEvent, poison: Poison) -> Result<(), Error> {
-        tracing::error!(reaction = self.reactor.name(), stream = event.stream, reason = poison.reason, "event parked");
+        tracing::error!(
+            reaction = self.reactor.name(),
+            stream = event.stream,
+            reason = poison.reason,
+            "event parked"
+        );
         let mark = self.mark(event);
         let parked = Parked {
             reaction: mark.reaction,
@@ -231,7 +249,9 @@ impl Refusal {
         match error {
             CommitError::Rejected(rejection) => Refusal::Poison(Poison { reason: rejection.message }),
             CommitError::InboxGap { .. } | CommitError::Overloaded => Refusal::Machinery(error.into()),
-            CommitError::Fault(Fault::View { .. } | Fault::Panicked(_) | Fault::Decode(_)) => Refusal::Perhaps(error.to_string()),
+            CommitError::Fault(Fault::View { .. } | Fault::Panicked(_) | Fault::Decode(_)) => {
+                Refusal::Perhaps(error.to_string())
+            }
             CommitError::Fault(_) => Refusal::Machinery(error.into()),
             CommitError::Conflict { .. }
             | CommitError::ClaimTaken { .. }

@@ -119,10 +119,13 @@ impl Config {
             value: value.clone(),
             source: Source::Flag(format!("--{}", name.replace(['.', '_'], "-"))),
         }));
-        let defaults = keys.iter().map(|key| (key.name, (key.clone(), key.default.to_owned(), Source::Default)));
+        let defaults =
+            keys.iter().map(|key| (key.name, (key.clone(), key.default.to_owned(), Source::Default)));
         let mut values: BTreeMap<_, _> = defaults.collect();
         for Setting { name, value, source } in settings {
-            let Some(slot) = keys.iter().find(|key| key.name == name).and_then(|key| values.get_mut(key.name)) else {
+            let Some(slot) =
+                keys.iter().find(|key| key.name == name).and_then(|key| values.get_mut(key.name))
+            else {
                 mistakes.push(Mistake { sentence: unknown_key(keys, &name), source });
                 continue;
             };
@@ -177,7 +180,9 @@ impl Config {
 /// Reads `[section]` tables of scalar values; nested tables join their names with dots.
 fn from_file(path: &Path, mistakes: &mut Vec<Mistake>) -> Vec<Setting> {
     let shown = path.display().to_string();
-    let mut fail = |line: usize, sentence: String| mistakes.push(Mistake { source: Source::File(shown.clone(), line), sentence });
+    let mut fail = |line: usize, sentence: String| {
+        mistakes.push(Mistake { source: Source::File(shown.clone(), line), sentence })
+    };
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(e) => {
@@ -208,7 +213,8 @@ fn flatten(
 ) {
     use toml::de::DeValue;
     for (key, value) in table.iter() {
-        let name = if prefix.is_empty() { key.get_ref().to_string() } else { format!("{prefix}.{}", key.get_ref()) };
+        let name =
+            if prefix.is_empty() { key.get_ref().to_string() } else { format!("{prefix}.{}", key.get_ref()) };
         let line = line_of(text, key.span().start);
         let scalar = match value.get_ref() {
             DeValue::Table(inner) => {
@@ -248,8 +254,15 @@ fn from_environment(
             continue;
         };
         match std::fs::read_to_string(&value) {
-            Ok(content) => settings.push(Setting { name: name_of_file.to_owned(), value: content.trim_end().to_owned(), source }),
-            Err(e) => mistakes.push(Mistake { source, sentence: format!("names the file {value}, which cannot be read: {e}") }),
+            Ok(content) => settings.push(Setting {
+                name: name_of_file.to_owned(),
+                value: content.trim_end().to_owned(),
+                source,
+            }),
+            Err(e) => mistakes.push(Mistake {
+                source,
+                sentence: format!("names the file {value}, which cannot be read: {e}"),
+            }),
         }
     }
     settings.sort_by(|a, b| a.name.cmp(&b.name));
@@ -259,7 +272,9 @@ fn from_environment(
 fn unknown_key(keys: &[Key], name: &str) -> String {
     let nearest = keys.iter().map(|key| (distance(key.name, name), key.name)).min();
     match nearest {
-        Some((far, near)) if far <= name.len() / 3 + 1 => format!("there is no option {name}; did you mean {near}?"),
+        Some((far, near)) if far <= name.len() / 3 + 1 => {
+            format!("there is no option {name}; did you mean {near}?")
+        }
         _ => format!("there is no option {name}; `souk config` lists all"),
     }
 }
@@ -283,21 +298,38 @@ fn check(kind: Kind, value: &str) -> Result<(), String> {
     match kind {
         Kind::Text | Kind::Secret => Ok(()),
         Kind::Address => address(value),
-        Kind::OptionalAddress => if value.is_empty() { Ok(()) } else { address(value) },
-        Kind::Duration => parse_duration(value).map(drop).ok_or_else(|| format!("must be a duration like 250ms, 5s, 2m or 1h, not `{value}`")),
-        Kind::Size => parse_size(value).map(drop).ok_or_else(|| format!("must be a size like 512B, 64KiB or 1MiB, not `{value}`")),
+        Kind::OptionalAddress => {
+            if value.is_empty() {
+                Ok(())
+            } else {
+                address(value)
+            }
+        }
+        Kind::Duration => parse_duration(value)
+            .map(drop)
+            .ok_or_else(|| format!("must be a duration like 250ms, 5s, 2m or 1h, not `{value}`")),
+        Kind::Size => parse_size(value)
+            .map(drop)
+            .ok_or_else(|| format!("must be a size like 512B, 64KiB or 1MiB, not `{value}`")),
         Kind::Integer(low, high) => match value.parse::<u64>() {
             Ok(number) if (low..=high).contains(&number) => Ok(()),
             _ => Err(format!("must be a whole number from {low} to {high}, not `{value}`")),
         },
         Kind::OneOf(words) => {
-            if words.contains(&value) { Ok(()) } else { Err(format!("must be one of {}, not `{value}`", words.join(", "))) }
+            if words.contains(&value) {
+                Ok(())
+            } else {
+                Err(format!("must be one of {}, not `{value}`", words.join(", ")))
+            }
         }
     }
 }
 
 fn address(value: &str) -> Result<(), String> {
-    value.parse::<SocketAddr>().map(drop).map_err(|_| format!("must be an address with a port like 127.0.0.1:8080, not `{value}`"))
+    value
+        .parse::<SocketAddr>()
+        .map(drop)
+        .map_err(|_| format!("must be an address with a port like 127.0.0.1:8080, not `{value}`"))
 }
 
 /// Reads a whole number with one of the units.
@@ -343,14 +375,19 @@ mod tests {
     #[test]
     fn a_flag_beats_the_environment_beats_the_file_beats_the_default() {
         let file = "[order]\nquote_ttl = \"1m\"\n[log]\nformat = \"pretty\"\n[store]\ncache = \"1MiB\"\n";
-        let config = load(file, &[("SOUK_LOG__FORMAT", "json"), ("SOUK_STORE__CACHE", "2MiB")], &[("store.cache", "3MiB")]);
+        let config = load(
+            file,
+            &[("SOUK_LOG__FORMAT", "json"), ("SOUK_STORE__CACHE", "2MiB")],
+            &[("store.cache", "3MiB")],
+        );
         let config = config.expect("all good");
         assert_eq!(config.duration("order.quote_ttl"), Duration::from_secs(60));
         assert_eq!(config.text("log.format"), "json");
         assert_eq!(config.size("store.cache"), 3 << 20);
         assert_eq!(config.integer("saga.running_max"), 256);
         assert_eq!(config.address("gateway.listen").port(), 8080);
-        let sources: Vec<_> = config.rows().iter().map(|(key, _, source)| (key.name, source.to_string())).collect();
+        let sources: Vec<_> =
+            config.rows().iter().map(|(key, _, source)| (key.name, source.to_string())).collect();
         assert!(sources.contains(&("log.format", "env SOUK_LOG__FORMAT".into())));
         assert!(sources.contains(&("store.cache", "flag --store-cache".into())));
     }
@@ -358,9 +395,16 @@ mod tests {
     #[test]
     fn every_mistake_is_told_at_once_with_its_place() {
         let file = "[order]\nquote_tll = \"1m\"\n[saga]\nrunning_max = 0\n[log]\nformat = 1.5\n";
-        let mistakes = load(file, &[("SOUK_STORE__CACHE", "lots")], &[("gateway.listen", "8080")]).expect_err("four mistakes");
+        let mistakes = load(file, &[("SOUK_STORE__CACHE", "lots")], &[("gateway.listen", "8080")])
+            .expect_err("four mistakes");
         let told = mistakes.to_string();
-        for part in ["souk.toml:2: there is no option order.quote_tll; did you mean order.quote_ttl?", "souk.toml:4: saga.running_max must be a whole number from 1 to 4096", "souk.toml:6: log.format must be", "env SOUK_STORE__CACHE: store.cache must be a size", "flag --gateway-listen: gateway.listen must be an address"] {
+        for part in [
+            "souk.toml:2: there is no option order.quote_tll; did you mean order.quote_ttl?",
+            "souk.toml:4: saga.running_max must be a whole number from 1 to 4096",
+            "souk.toml:6: log.format must be",
+            "env SOUK_STORE__CACHE: store.cache must be a size",
+            "flag --gateway-listen: gateway.listen must be an address",
+        ] {
             assert!(told.contains(part), "{part}\nnot in\n{told}");
         }
     }
@@ -370,7 +414,8 @@ mod tests {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let path = dir.path().join("secret");
         std::fs::write(&path, "hunter2\n").expect("written");
-        let config = load("", &[("SOUK_PROVIDER__SECRET_FILE", path.to_str().expect("UTF-8"))], &[]).expect("all good");
+        let config = load("", &[("SOUK_PROVIDER__SECRET_FILE", path.to_str().expect("UTF-8"))], &[])
+            .expect("all good");
         assert_eq!(config.text("provider.secret"), "hunter2");
         let shown: Vec<_> = config.rows().iter().map(|(_, value, _)| value.clone()).collect();
         assert!(shown.contains(&"***".to_owned()) && !shown.iter().any(|value| value.contains("hunter2")));

@@ -19,13 +19,17 @@ pub enum KeyError {
 impl std::fmt::Display for KeyError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            KeyError::Io(path, e) => write!(f, "the signing key {} cannot be read or written: {e}", path.display()),
+            KeyError::Io(path, e) => {
+                write!(f, "the signing key {} cannot be read or written: {e}", path.display())
+            }
             KeyError::Damaged(path) => write!(
                 f,
                 "{} does not hold a signing key; restore it from a backup, or remove it to make a new one (every token issued so far becomes invalid)",
                 path.display()
             ),
-            KeyError::Exposed(path) => write!(f, "{} can be read by others; run: chmod 600 {}", path.display(), path.display()),
+            KeyError::Exposed(path) => {
+                write!(f, "{} can be read by others; run: chmod 600 {}", path.display(), path.display())
+            }
         }
     }
 }

@@ -46,7 +46,7 @@ pub struct Settings {
     /// Lets local calls encode and decode their messages, as remote ones do. For tests.
     pub round_trip: bool,
     /// The most bytes of folded states that one service keeps in memory.
-    pub cache_bytes_max: u64,
+    pub cache_bytes_max: usize,
 }
 
 impl Settings {
@@ -121,8 +121,10 @@ impl Node {
         let stores = open_stores(services, environment, settings)?;
         let (source, stop) = Stop::new();
         peers.round_trip(settings.round_trip);
-        let mut node = Node { peers, signer, keys, stores, wires: Vec::new(), running: Vec::new(), source, stop };
-        let resources: Vec<_> = node.stores.iter().map(|(name, store)| node.resources(name, store, environment)).collect();
+        let mut node =
+            Node { peers, signer, keys, stores, wires: Vec::new(), running: Vec::new(), source, stop };
+        let resources: Vec<_> =
+            node.stores.iter().map(|(name, store)| node.resources(name, store, environment)).collect();
         for (service, own) in services.iter().zip(&resources) {
             for bound in service.serve(own) {
                 node.peers.add_bound(&bound);
@@ -146,7 +148,12 @@ impl Node {
             clock: environment.clock.clone(),
             ids: ids.clone(),
             peers: self.peers.clone(),
-            identity: Arc::new(ServiceIdentity::new(name, self.signer.clone(), environment.clock.clone(), ids)),
+            identity: Arc::new(ServiceIdentity::new(
+                name,
+                self.signer.clone(),
+                environment.clock.clone(),
+                ids,
+            )),
             signer: self.signer.clone(),
             guard: Arc::new(Guard::new(verifier)),
         }
@@ -155,9 +162,11 @@ impl Node {
     /// One feed service for all local stores, found under a name per source.
     fn serve_feeds(&mut self, services: &[Box<dyn Service>], environment: &Environment) {
         let publishing = services.iter().zip(&self.stores).filter(|(service, _)| service.publish().is_some());
-        let feeds = publishing.fold(Feeds::default(), |feeds, (service, (_, store))| feeds.with(service.name(), store.clone()));
+        let feeds = publishing
+            .fold(Feeds::default(), |feeds, (service, (_, store))| feeds.with(service.name(), store.clone()));
         let sources: Vec<_> = feeds.sources().map(feed_name).collect();
-        let verifier = Arc::new(Verifier::new(self.keys.clone(), souk_bus::AUDIENCE, environment.clock.clone()));
+        let verifier =
+            Arc::new(Verifier::new(self.keys.clone(), souk_bus::AUDIENCE, environment.clock.clone()));
         let api: Arc<dyn FeedService> = Arc::new(feeds);
         let bound = souk_rpc::feed::feed_service::bind(api, Arc::new(Guard::new(verifier)));
         for source in sources {
@@ -225,7 +234,8 @@ fn open_keys(environment: &Environment, settings: &Settings) -> Result<(Arc<Sign
     match &settings.data {
         Some(data) => keys::load_or_create(data, environment.entropy.as_ref()).map_err(StartError::Key),
         None => {
-            let signer = Arc::new(Signer::new(souk_identity::SigningKey::generate(environment.entropy.as_ref())));
+            let signer =
+                Arc::new(Signer::new(souk_identity::SigningKey::generate(environment.entropy.as_ref())));
             let keys = KeySet::new();
             keys.add(signer.public());
             Ok((signer, keys))
@@ -283,7 +293,11 @@ fn refuse_missing(data: &Path, services: &[Box<dyn Service>]) -> Result<(), Star
 fn remember(data: &Path, services: &[Box<dyn Service>]) -> std::io::Result<()> {
     use std::io::Write;
     let known = manifest(data);
-    let fresh: Vec<_> = services.iter().map(|service| service.name()).filter(|name| known.iter().all(|k| k != name)).collect();
+    let fresh: Vec<_> = services
+        .iter()
+        .map(|service| service.name())
+        .filter(|name| known.iter().all(|k| k != name))
+        .collect();
     if fresh.is_empty() {
         return Ok(());
     }

@@ -17,7 +17,7 @@ impl Clock for SystemClock {
 }
 
 /// The operating system's random bytes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct SystemEntropy(ring::rand::SystemRandom);
 
 impl SystemEntropy {

@@ -85,7 +85,9 @@ impl Guard {
     {
         let cx = self.admit(policy, cx)?;
         self.fits(&request, Code::ResourceExhausted)?;
-        let deadline = cx.deadline().min(Instant::now() + policy.timeout);
+        // A caller that is ready to wait for a settled answer gets that time on top.
+        let allowed = policy.timeout + cx.wait().unwrap_or_default();
+        let deadline = cx.deadline().min(Instant::now() + allowed);
         let cx = cx.with_deadline(deadline);
         let response = self.run(policy, &cx, deadline, call, request).await?;
         self.fits(&response, Code::Internal)?;

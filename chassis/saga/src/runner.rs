@@ -2,7 +2,10 @@
 use crate::{Intent, Outcome, views};
 use futures_util::FutureExt;
 use souk_decider::Aggregate;
-use souk_eventstore::{CommitError, CommitId, Decision, EventStore, Expected, Fence, Folded, Lease, Origin, StreamId, TimerSet, Work};
+use souk_eventstore::{
+    CommitError, CommitId, Decision, EventStore, Expected, Fence, Folded, Lease, Origin, StreamId, TimerSet,
+    Work,
+};
 use souk_kernel::{Error, Ids, Timestamp};
 use souk_rpc::{BoxFuture, Cx};
 use souk_telemetry::{Stop, task};
@@ -115,6 +118,8 @@ struct Inner<S> {
     saga: S,
     ids: Ids,
     options: Options,
+    /// Names this runner as the owner of its leases.
+    owner: String,
     places: Semaphore,
     running: Mutex<HashMap<StreamId, Arc<Notify>>>,
     leases: Mutex<HashMap<u64, Lease>>,
@@ -124,7 +129,17 @@ impl<S: Saga> Runner<S> {
     /// A runner for the sagas in `store`, whose views must include [`crate::views::view`].
     pub fn new(store: EventStore, saga: S, ids: Ids, options: Options) -> Self {
         let places = Semaphore::new(options.running_max);
-        Self(Arc::new(Inner { store, saga, ids, options, places, running: Mutex::default(), leases: Mutex::default() }))
+        let owner = ids.uuid().to_base32();
+        Self(Arc::new(Inner {
+            store,
+            saga,
+            ids,
+            options,
+            owner,
+            places,
+            running: Mutex::default(),
+            leases: Mutex::default(),
+        }))
     }
 
     /// Runs until `stop` is requested. What is in flight then is left where it is: the next start goes on.
@@ -150,7 +165,8 @@ impl<S: Saga> Runner<S> {
             for row in &rows {
                 let (stream, changed) = views::open_row(row);
                 seen = changed;
-                self.wake(StreamId::from(stream), stop);
+                let stream = StreamId::parse(&stream).expect("the table holds streams' names");
+                self.wake(stream, stop);
             }
             if (rows.len() as i64) < PAGE {
                 return Ok(seen);
@@ -169,7 +185,8 @@ impl<S: Saga> Runner<S> {
         running.insert(stream.clone(), look_again.clone());
         let (inner, stop) = (self.0.clone(), stop.clone());
         let _ = task::spawn(task::Kind::Background, "saga", async move {
-            let _leave = Leave { inner: inner.clone(), stream: stream.clone(), look_again: look_again.clone() };
+            let _leave =
+                Leave { inner: inner.clone(), stream: stream.clone(), look_again: look_again.clone() };
             let driver = Driver { inner, stream, look_again, attempts: HashMap::new() };
             tokio::select! {
                 () = stop.requested() => {}
@@ -197,12 +214,9 @@ impl<S: Saga> Drop for Leave<S> {
 
 impl<S: Saga> Inner<S> {
     async fn renew_leases(&self) -> Result<(), Error> {
-        let owner = self.ids.uuid().to_base32();
-        let held: Vec<_> = self.leases.lock().expect("no holder panics").clone().into_iter().collect();
-        let owner = held.first().map_or(owner, |(_, lease)| lease.owner.clone());
         for shard in 0..SHARDS {
             let name = format!("saga/{shard}");
-            let lease = self.store.acquire_lease(&name, &owner, self.options.lease_ttl).await?;
+            let lease = self.store.acquire_lease(&name, &self.owner, self.options.lease_ttl).await?;
             let mut leases = self.leases.lock().expect("no holder panics");
             match lease {
                 Some(lease) => leases.insert(shard, lease),
@@ -227,7 +241,9 @@ impl<S: Saga> Inner<S> {
 
 /// FNV-1a over the stream's name (Fowler, Noll, Vo), modulo the number of shards.
 fn shard_of(stream: &str) -> u64 {
-    let hash = stream.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    let hash = stream.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
     hash % SHARDS
 }
 
@@ -250,10 +266,10 @@ enum Round {
 impl<S: Saga> Driver<S> {
     async fn drive(mut self) {
         loop {
-            let round = match self.inner.places.acquire().await {
-                Ok(_place) => self.round().await,
-                Err(_) => return,
-            };
+            let inner = self.inner.clone();
+            let Ok(place) = inner.places.acquire().await else { return };
+            let round = self.round().await;
+            drop(place);
             match round {
                 Ok(Round::Moved) => {}
                 Ok(Round::NothingToDo) if self.leaves() => return,
@@ -307,28 +323,44 @@ impl<S: Saga> Driver<S> {
     fn call(&mut self, intent: Intent, state: Folded<S::State>) -> Call<S::State> {
         let attempt = self.attempts.entry(intent.clone()).and_modify(|n| *n += 1).or_insert(1);
         let cx = Cx::new(Instant::now() + self.inner.options.attempt_timeout);
-        Call { stream: self.stream.clone(), key: intent.key(self.stream.id()), intent, attempt: *attempt, state, cx }
+        Call {
+            stream: self.stream.clone(),
+            key: intent.key(self.stream.id()),
+            intent,
+            attempt: *attempt,
+            state,
+            cx,
+        }
     }
 
     async fn record(&self, intent: Intent, attempt: u32, outcome: Outcome) -> Result<(), Error> {
-        let origin = Origin { actor: "saga".into(), causation: intent.key(self.stream.id()).into(), ..Origin::default() };
+        let origin = Origin {
+            actor: "saga".into(),
+            causation: intent.key(self.stream.id()).into(),
+            ..Origin::default()
+        };
         let fence = self.inner.fence(&self.stream);
         let (inner, stream) = (self.inner.clone(), self.stream.clone());
-        let work = Work::new(CommitId::new(self.inner.ids.uuid()), origin).read::<S::State>(&self.stream).decide(move |facts, now| {
-            let state = facts.state::<S::State>(&stream);
-            let recording = inner.saga.record(&state, &intent, &outcome, attempt, now);
-            let mut decision = Decision::new();
-            if recording.events.is_empty() {
-                return Ok(decision);
-            }
-            decision = decision.append(stream.clone(), Expected::Exists, recording.events);
-            decision = recording.set_timers.into_iter().fold(decision, Decision::set_timer);
-            decision = recording.cancel_timers.into_iter().fold(decision, |decision, key| decision.cancel_timer(&key));
-            Ok(match &fence {
-                Some(fence) => decision.fence(fence.clone()),
-                None => decision,
-            })
-        });
+        let work = Work::new(CommitId::new(self.inner.ids.uuid()), origin)
+            .read::<S::State>(&self.stream)
+            .decide(move |facts, now| {
+                let state = facts.state::<S::State>(&stream);
+                let recording = inner.saga.record(&state, &intent, &outcome, attempt, now);
+                let mut decision = Decision::new();
+                if recording.events.is_empty() {
+                    return Ok(decision);
+                }
+                decision = decision.append(stream.clone(), Expected::Exists, recording.events);
+                decision = recording.set_timers.into_iter().fold(decision, Decision::set_timer);
+                decision = recording
+                    .cancel_timers
+                    .into_iter()
+                    .fold(decision, |decision, key| decision.cancel_timer(key));
+                Ok(match &fence {
+                    Some(fence) => decision.fence(fence.clone()),
+                    None => decision,
+                })
+            });
         match self.inner.store.commit(work).await {
             Ok(_) => Ok(()),
             Err(CommitError::Fenced) => Ok(()), // somebody else took the saga over

@@ -8,9 +8,9 @@ const ENDED: &str = "ended";
 
 const TABLES: &[Table] = &[Table {
     name: "sagas",
-    ddl: "CREATE TABLE {sagas} (stream TEXT NOT NULL, saga TEXT NOT NULL, status TEXT NOT NULL, \
+    ddl: "CREATE TABLE {name} (stream TEXT NOT NULL, saga TEXT NOT NULL, status TEXT NOT NULL, \
           stuck TEXT NOT NULL, changed BIGINT NOT NULL, PRIMARY KEY (stream, saga))",
-    indexes: &["CREATE INDEX {sagas}_changed ON {sagas} (status, changed)"],
+    indexes: &["CREATE INDEX {name}_changed ON {name} (status, changed)"],
 }];
 
 /// The view that a service with sagas registers. `project` decodes the service's own event and hands a
@@ -24,20 +24,25 @@ pub fn project(recorded: &Recorded, event: &Event, out: &mut Vec<Statement>) {
     let stream = recorded.stream.as_str();
     let position = recorded.position.get();
     let statement = match event {
-        Event::Started { .. } => {
-            Statement::new("INSERT INTO {sagas} (stream, saga, status, stuck, changed) VALUES ($1, $2, $3, $4, $5)")
-                .arg(stream)
-                .arg(event.saga())
-                .arg(OPEN)
-                .arg("")
-                .arg(position)
+        Event::Started { .. } => Statement::new(
+            "INSERT INTO {sagas} (stream, saga, status, stuck, changed) VALUES ($1, $2, $3, $4, $5)",
+        )
+        .arg(stream)
+        .arg(event.saga())
+        .arg(OPEN)
+        .arg("")
+        .arg(position),
+        Event::Completed { .. } | Event::Undone { .. } | Event::Abandoned { .. } => {
+            update(stream, event.saga(), ENDED, "", position)
         }
-        Event::Completed { .. } | Event::Undone { .. } | Event::Abandoned { .. } => update(stream, event.saga(), ENDED, "", position),
-        Event::NeedsOperator { step, reason, .. } => update(stream, event.saga(), OPEN, &format!("{step}: {reason}"), position),
+        Event::NeedsOperator { step, reason, .. } => {
+            update(stream, event.saga(), OPEN, &format!("{step}: {reason}"), position)
+        }
         Event::StepDelayed { .. } => return,
-        Event::StepDone { .. } | Event::StepRefused { .. } | Event::UndoStarted { .. } | Event::StepUndone { .. } => {
-            update(stream, event.saga(), OPEN, "", position)
-        }
+        Event::StepDone { .. }
+        | Event::StepRefused { .. }
+        | Event::UndoStarted { .. }
+        | Event::StepUndone { .. } => update(stream, event.saga(), OPEN, "", position),
     };
     out.push(statement);
 }
@@ -53,10 +58,12 @@ fn update(stream: &str, saga: &str, status: &'static str, stuck: &str, position:
 
 /// The open sagas that moved after a position, oldest first: their stream and the position.
 pub(crate) fn open_since(changed: u64, limit: i64) -> Statement {
-    Statement::new("SELECT stream, changed FROM {sagas} WHERE status = $1 AND changed > $2 ORDER BY changed LIMIT $3")
-        .arg(OPEN)
-        .arg(changed)
-        .arg(limit)
+    Statement::new(
+        "SELECT stream, changed FROM {sagas} WHERE status = $1 AND changed > $2 ORDER BY changed LIMIT $3",
+    )
+    .arg(OPEN)
+    .arg(changed)
+    .arg(limit)
 }
 
 /// Reads a row of [`open_since`].

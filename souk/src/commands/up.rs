@@ -171,7 +171,7 @@ impl Running {
             false => None,
         };
         let mut settings = Settings::at(settings::data_dir(config));
-        settings.cache_bytes_max = config.size("store.cache");
+        settings.cache_bytes_max = usize::try_from(config.size("store.cache")).unwrap_or(usize::MAX);
         let services = shop::services_named(roles);
         let node = Node::start(&services, &Environment::system(), &settings, peers).await?;
         let (source, stop) = Stop::new();

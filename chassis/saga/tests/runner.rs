@@ -1,0 +1,241 @@
+//! The runner against a real store: every step silent first, every answer doubled, and a crash before every
+//! step. The participant is a double that remembers keys, as every real one does.
+use futures_util::FutureExt;
+use serde::{Deserialize, Serialize};
+use souk_decider::{Aggregate, stored_events};
+use souk_eventstore::{
+    CommitId, Decision, EventStore, Expected, Location, Options, Origin, Recorded, Statement, StreamId, View,
+    Work,
+};
+use souk_kernel::{Clock, Ids, ManualClock, SeededEntropy, Timestamp};
+use souk_rpc::BoxFuture;
+use souk_saga::{
+    Call, Definition, Direction, Event, Intent, Options as RunnerOptions, Outcome, Phase, Progress,
+    Recording, Runner, Saga, views,
+};
+use souk_telemetry::{Stop, task};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Moved(Event);
+
+#[derive(Debug, Clone, PartialEq)]
+enum TripEvent {
+    Moved(Moved),
+}
+stored_events!(TripEvent { Moved: 1 });
+
+#[derive(Debug, Clone, Default)]
+struct Trip(Progress);
+
+impl Aggregate for Trip {
+    type Event = TripEvent;
+    const CATEGORY: &'static str = "trip";
+    fn evolve(&mut self, event: &TripEvent) {
+        let TripEvent::Moved(Moved(event)) = event;
+        self.0.evolve(event);
+    }
+}
+
+fn definition() -> Definition {
+    Definition::start("trip", 1).step("flight").step("hotel").pivot("pay").then("tickets")
+}
+
+fn project(recorded: &Recorded, out: &mut Vec<Statement>) {
+    if let Some(event) = recorded.of::<Trip>() {
+        let TripEvent::Moved(Moved(event)) = event.as_ref();
+        views::project(recorded, event, out);
+    }
+}
+
+fn view() -> View {
+    views::view(project)
+}
+
+/// Everybody whom the saga calls: remembers what is in effect by step and every key it ever saw.
+#[derive(Default)]
+struct World {
+    effects: BTreeMap<String, bool>,
+    attempts: BTreeMap<String, u32>,
+}
+
+/// How the world answers.
+#[derive(Clone, Copy)]
+struct Weather {
+    /// How many attempts of every key stay without an answer; every other one of them has its effect.
+    silent: u32,
+    /// The step that is refused.
+    refused: Option<&'static str>,
+}
+
+struct Trips {
+    world: Arc<Mutex<World>>,
+    weather: Weather,
+}
+
+impl Saga for Trips {
+    type State = Trip;
+
+    fn outstanding(&self, state: &Trip) -> Vec<Intent> {
+        state.0.outstanding(&definition())
+    }
+
+    fn perform(&self, call: Call<Trip>) -> BoxFuture<'_, Outcome> {
+        let mut world = self.world.lock().expect("no holder panics");
+        let attempt = world.attempts.entry(call.key.clone()).and_modify(|n| *n += 1).or_insert(1);
+        let (silent, works) = (*attempt <= self.weather.silent, *attempt % 2 == 0);
+        let refused =
+            self.weather.refused == Some(call.intent.step) && call.intent.direction == Direction::Do;
+        if (!silent || works) && !refused {
+            world.effects.insert(call.intent.step.to_owned(), call.intent.direction == Direction::Do);
+        }
+        let outcome = match (silent, refused) {
+            (true, _) => Outcome::unknown("silence"),
+            (false, true) => Outcome::refused("NO", ""),
+            (false, false) => Outcome::done(),
+        };
+        std::future::ready(outcome).boxed()
+    }
+
+    fn record(
+        &self,
+        state: &Trip,
+        intent: &Intent,
+        outcome: &Outcome,
+        attempt: u32,
+        _now: Timestamp,
+    ) -> Recording<TripEvent> {
+        let events = state.0.record(&definition(), intent, outcome, attempt);
+        Recording {
+            events: events.into_iter().map(|event| TripEvent::Moved(Moved(event))).collect(),
+            ..Recording::default()
+        }
+    }
+}
+
+fn open(folder: &Path) -> EventStore {
+    let clock: Arc<dyn Clock> = ManualClock::at(Timestamp::from_unix_s(1_000));
+    let options = Options::new("trips", Location::Sqlite(folder.join("trips.db")), clock).views(vec![view()]);
+    EventStore::open(options).expect("the store opens")
+}
+
+fn ids(seed: u64) -> Ids {
+    Ids::new(ManualClock::at(Timestamp::from_unix_s(1_000)), SeededEntropy::new(seed))
+}
+
+fn stream() -> StreamId {
+    StreamId::of::<Trip>("t1")
+}
+
+async fn book(store: &EventStore) {
+    let events = Progress::default()
+        .start(&definition())
+        .into_iter()
+        .map(|event| TripEvent::Moved(Moved(event)))
+        .collect::<Vec<_>>();
+    let work = Work::new(CommitId::derived(&["book"]), Origin::by("test"))
+        .decide(move |_, _| Ok(Decision::new().append(stream(), Expected::NoStream, events.clone())));
+    store.commit(work).await.expect("booked");
+}
+
+async fn phase(store: &EventStore) -> Phase {
+    store.state::<Trip>(&stream()).await.expect("readable").0.phase().clone()
+}
+
+/// Runs the sagas until the trip's stream reached `version` or ended, then stops them.
+async fn run_until(store: &EventStore, trips: Trips, seed: u64, version: u64) -> Phase {
+    let (source, stop) = Stop::new();
+    let options = RunnerOptions {
+        backoff_first: Duration::from_millis(1),
+        backoff_max: Duration::from_millis(2),
+        ..RunnerOptions::default()
+    };
+    let runner = Runner::new(store.clone(), trips, ids(seed), options);
+    let running = task::spawn(task::Kind::Background, "sagas", runner.run(stop));
+    let mut head = store.head();
+    loop {
+        head.borrow_and_update();
+        let folded = store.state::<Trip>(&stream()).await.expect("readable");
+        if folded.version() >= version || !folded.0.is_open() {
+            break;
+        }
+        head.changed().await.expect("the store is open");
+    }
+    source.stop();
+    running.await.expect("no panic").expect("no fault");
+    phase(store).await
+}
+
+fn all_or_nothing(phase: &Phase, world: &World) {
+    match phase {
+        Phase::Completed => assert!(
+            definition().steps().iter().all(|step| world.effects.get(step.name) == Some(&true)),
+            "{:?}",
+            world.effects
+        ),
+        Phase::Undone(_) => assert!(world.effects.values().all(|on| !on), "{:?}", world.effects),
+        other => panic!("the saga did not end: {other:?}"),
+    }
+}
+
+const WEATHERS: &[Weather] = &[
+    Weather { silent: 0, refused: None },
+    Weather { silent: 3, refused: None },
+    Weather { silent: 0, refused: Some("flight") },
+    Weather { silent: 2, refused: Some("hotel") },
+    Weather { silent: 3, refused: Some("pay") },
+];
+
+#[tokio::test]
+async fn whatever_the_weather_a_saga_ends_done_or_undone() {
+    for weather in WEATHERS {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (store, world) = (open(folder.path()), Arc::new(Mutex::new(World::default())));
+        book(&store).await;
+        let phase = run_until(&store, Trips { world: world.clone(), weather: *weather }, 1, u64::MAX).await;
+        all_or_nothing(&phase, &world.lock().expect("no holder panics"));
+        store.shutdown().await;
+    }
+}
+
+#[tokio::test]
+async fn a_saga_goes_on_after_a_crash_before_every_step() {
+    for weather in WEATHERS {
+        let folder = tempfile::tempdir().expect("a folder");
+        let world = Arc::new(Mutex::new(World::default()));
+        let store = open(folder.path());
+        book(&store).await;
+        store.shutdown().await;
+        drop(store);
+        for life in 1.. {
+            let store = open(folder.path());
+            let version = store.state::<Trip>(&stream()).await.expect("readable").version();
+            let phase =
+                run_until(&store, Trips { world: world.clone(), weather: *weather }, life, version + 1).await;
+            let ended = !store.state::<Trip>(&stream()).await.expect("readable").0.is_open();
+            store.shutdown().await;
+            drop(store);
+            if ended {
+                assert!(life > 1, "the test crashed it on the way");
+                all_or_nothing(&phase, &world.lock().expect("no holder panics"));
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn two_runners_on_one_store_record_every_step_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (store, world) = (open(folder.path()), Arc::new(Mutex::new(World::default())));
+    book(&store).await;
+    let trips = || Trips { world: world.clone(), weather: WEATHERS[0] };
+    let (a, b) =
+        tokio::join!(run_until(&store, trips(), 1, u64::MAX), run_until(&store, trips(), 2, u64::MAX));
+    assert_eq!((a, b), (Phase::Completed, Phase::Completed));
+    let events = store.read_stream(&stream(), 0, 100).await.expect("readable");
+    assert_eq!(events.len(), 6, "started, four steps, completed: {events:?}");
+}
