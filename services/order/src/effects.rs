@@ -2,9 +2,9 @@
 //!
 //! A participant's recorded answer is `Done` or `Refused`. Everything else, errors of whatever code
 //! included, is `Unknown`: it is asked again under the same ids and stays visible until it is answered.
+use crate::domain::SKUS_NAMED_MAX;
 use crate::domain::order::{self, Order, OrderPlaced};
 use crate::domain::quote::{CartLine, Listing};
-use crate::domain::SKUS_NAMED_MAX;
 use crate::{cancel, place};
 use souk_contracts::cart::v1::{CartServiceClient, ReadLinesRequest};
 use souk_contracts::catalog::v1::{BatchGetVariantsRequest, CatalogServiceClient, VariantResult};
@@ -112,9 +112,7 @@ impl Effects {
             (place::AUTHORIZE, Direction::Undo) => self.void(cx, placed, why_back(order)).await,
             (place::COMMIT, Direction::Do) => self.commit(cx, placed).await,
             (place::CAPTURE, Direction::Do) => self.capture(cx, placed).await,
-            (cancel::RELEASE, Direction::Do) => {
-                self.release(cx, placed, order::CANCELLED_BY_CUSTOMER).await
-            }
+            (cancel::RELEASE, Direction::Do) => self.release(cx, placed, order::CANCELLED_BY_CUSTOMER).await,
             (cancel::RETURN_MONEY, Direction::Do) => self.return_money(cx, placed).await,
             (step, direction) => Outcome::unknown(format!("nothing is known of {direction} {step}")),
         }

@@ -8,7 +8,7 @@ use crate::{place, views};
 use futures_util::StreamExt;
 use prost::Message;
 use souk_contracts::order::v1::{self as pb, OrderService};
-use souk_contracts::terms::{CartId, OrderId, QuoteId, Sku};
+use souk_contracts::terms::{OrderId, Quantity, QuoteId, Sku};
 use souk_eventstore::{
     CommitError, CommitId, Committed, Decision, EventStore, Expected, Folded, Once, OnceRecord, Origin,
     StreamId, Timer, TimerSet, Work,
@@ -52,7 +52,8 @@ impl Orders {
         let skus = cart.lines.iter().map(|line| &line.sku);
         let listings = self.effects.listings(&cx, skus, &cart.market).await?;
         let (lines, total) = quote::price_cart(&cart.lines, &listings)?;
-        let hash = hash_of(principal.owner(), lines.iter().map(|l| (&l.sku, l.quantity, l.unit_minor)), total);
+        let hash =
+            hash_of(principal.owner(), lines.iter().map(|l| (&l.sku, l.quantity, l.unit_minor)), total);
         let offer = QuoteCreated {
             quote_id: self.ids.new_id(),
             subject: principal.owner().into(),
@@ -78,7 +79,9 @@ impl Orders {
                 let decision = Decision::new().append(&target, Expected::NoStream, created);
                 Ok(match offer.external_ref() {
                     "" => decision,
-                    external_ref => decision.hold(EXTERNAL_REF_SCOPE, external_ref, offer.quote_id.to_string()),
+                    external_ref => {
+                        decision.hold(EXTERNAL_REF_SCOPE, external_ref, offer.quote_id.to_string())
+                    }
                 })
             },
         );
@@ -94,7 +97,8 @@ impl Orders {
         let principal = cx.principal()?;
         let deal = proto::deal(&request)?;
         let total = quote::deal_total(&deal.lines, deal.currency)?;
-        let hash = hash_of(&deal.subject, deal.lines.iter().map(|l| (&l.sku, l.quantity, l.unit_minor)), total);
+        let hash =
+            hash_of(&deal.subject, deal.lines.iter().map(|l| (&l.sku, l.quantity, l.unit_minor)), total);
         let quote = match self.quote_of_ref(&deal.external_ref).await? {
             Some(known) => self.ask_again(origin(&cx, principal), known, &deal, hash).await?,
             None => self.first_deal(&cx, principal, deal, hash).await?,
@@ -182,7 +186,8 @@ impl Orders {
         };
         let (quote, placed) = (placing.quote.clone(), StreamId::of::<Order>(placing.order_id));
         let committed = self.store.commit(self.placing_work(origin(&cx, principal), placing)).await?;
-        let order_id = committed.state::<Quote>(&quote).and_then(|quote| quote.order_id()).ok_or_else(gone)?;
+        let order_id =
+            committed.state::<Quote>(&quote).and_then(|quote| quote.order_id()).ok_or_else(gone)?;
         let stream = StreamId::of::<Order>(order_id);
         let order = match committed.state::<Order>(&placed).filter(|_| stream == placed) {
             Some(order) => order,
@@ -419,11 +424,7 @@ fn origin(cx: &Cx, principal: &Principal) -> Origin {
         .trace(cx.trace().traceparent())
 }
 
-fn hash_of<'a>(
-    subject: &str,
-    lines: impl Iterator<Item = (&'a Sku, souk_contracts::terms::Quantity, i64)>,
-    total: Money,
-) -> String {
+fn hash_of<'a>(subject: &str, lines: impl Iterator<Item = (&'a Sku, Quantity, i64)>, total: Money) -> String {
     sha256_hex(&quote::canonical(subject, lines, total))
 }
 
@@ -455,9 +456,9 @@ impl OrderService for Orders {
         cx: Cx,
         request: pb::CreateQuoteRequest,
     ) -> BoxFuture<'_, Result<pb::CreateQuoteResponse, Error>> {
-        Box::pin(async move {
-            Ok(pb::CreateQuoteResponse { quote: Some(self.create_quote(cx, request).await?) })
-        })
+        Box::pin(
+            async move { Ok(pb::CreateQuoteResponse { quote: Some(self.create_quote(cx, request).await?) }) },
+        )
     }
 
     fn create_agreed_quote(
@@ -483,7 +484,9 @@ impl OrderService for Orders {
         cx: Cx,
         request: pb::PlaceOrderRequest,
     ) -> BoxFuture<'_, Result<pb::PlaceOrderResponse, Error>> {
-        Box::pin(async move { Ok(pb::PlaceOrderResponse { order: Some(self.place_order(cx, request).await?) }) })
+        Box::pin(
+            async move { Ok(pb::PlaceOrderResponse { order: Some(self.place_order(cx, request).await?) }) },
+        )
     }
 
     fn get_order(
@@ -523,9 +526,9 @@ impl OrderService for Orders {
         cx: Cx,
         request: pb::CancelOrderRequest,
     ) -> BoxFuture<'_, Result<pb::CancelOrderResponse, Error>> {
-        Box::pin(async move {
-            Ok(pb::CancelOrderResponse { order: Some(self.cancel_order(cx, request).await?) })
-        })
+        Box::pin(
+            async move { Ok(pb::CancelOrderResponse { order: Some(self.cancel_order(cx, request).await?) }) },
+        )
     }
 }
 

@@ -2,11 +2,11 @@
 //! holds its steps and what its moves mean for the order; the calls stand in `effects.rs`.
 //!
 //! The order is confirmed by the commit that records the pivot: a customer does not wait for the capture.
+use crate::cancel;
 use crate::domain::order::{
     CANCELLED_BY_CUSTOMER, ConfirmedLine, Order, OrderCancelled, OrderConfirmed, OrderEvent, OrderPlaced,
     OrderRejected,
 };
-use crate::cancel;
 use souk_contracts::terms::OrderId;
 use souk_kernel::Timestamp;
 use souk_saga::{Definition, Event, Intent, Outcome};
@@ -27,9 +27,8 @@ pub const DEADLINE: Duration = Duration::from_secs(30 * 60);
 /// The kind of the timer that ends at the deadline.
 pub const DEADLINE_TIMER: &str = "place_deadline";
 
-static DEFINITION: LazyLock<Definition> = LazyLock::new(|| {
-    Definition::start("place", 1).step(RESERVE).step(AUTHORIZE).pivot(COMMIT).then(CAPTURE)
-});
+static DEFINITION: LazyLock<Definition> =
+    LazyLock::new(|| Definition::start("place", 1).step(RESERVE).step(AUTHORIZE).pivot(COMMIT).then(CAPTURE));
 
 /// The saga's steps.
 pub fn definition() -> &'static Definition {

@@ -67,8 +67,7 @@ pub fn external_ref(request: &pb::FindByExternalRefRequest) -> Result<&str, Inva
 pub fn deal(request: &pb::CreateAgreedQuoteRequest) -> Result<Deal, Invalid> {
     let mut invalid = Invalid::new();
     let subject = text(&mut invalid, "subject", &request.subject, 1..=SUBJECT_CHARS_MAX);
-    let external_ref =
-        text(&mut invalid, "externalRef", &request.external_ref, 1..=EXTERNAL_REF_CHARS_MAX);
+    let external_ref = text(&mut invalid, "externalRef", &request.external_ref, 1..=EXTERNAL_REF_CHARS_MAX);
     let market = invalid.take("market", Market::from_str(&request.market));
     let lines = deal_lines(&mut invalid, &request.lines);
     let deal = (|| {
@@ -125,8 +124,7 @@ pub fn acceptance(request: &pb::PlaceOrderRequest) -> Result<Acceptance, Invalid
     let mut invalid = Invalid::new();
     let quote_id = invalid.take("quoteId", request.quote_id.parse::<QuoteId>());
     let expected_total = money(&mut invalid, "expectedTotal", request.expected_total.as_ref());
-    let token =
-        text(&mut invalid, "paymentMethodToken", &request.payment_method_token, 1..=TOKEN_CHARS_MAX);
+    let token = text(&mut invalid, "paymentMethodToken", &request.payment_method_token, 1..=TOKEN_CHARS_MAX);
     let acceptance = (|| {
         Some(Acceptance {
             quote_id: quote_id?,

@@ -83,7 +83,7 @@ fn project_refs(recorded: &Recorded, out: &mut Vec<Statement>) {
 fn project_orders(recorded: &Recorded, out: &mut Vec<Statement>) {
     let Some(event) = recorded.of::<Order>() else { return };
     let at = |sql| Statement::new(sql).arg(recorded.stream.id()).arg(recorded.version);
-    out.extend(match &*event {
+    let statement = match &*event {
         OrderEvent::OrderPlaced(placed) => Some(insert(recorded, placed)),
         OrderEvent::OrderConfirmed(_) => Some(at(CONFIRM)),
         OrderEvent::OrderRejected(end) => {
@@ -99,7 +99,8 @@ fn project_orders(recorded: &Recorded, out: &mut Vec<Statement>) {
             Some(payment) => Some(at(MOVE_MONEY).arg(payment_text(payment))),
             None => attention(recorded, moved),
         },
-    });
+    };
+    out.extend(statement);
 }
 
 /// Whether a person's work begins or ends with a saga's move.
@@ -114,7 +115,10 @@ fn attention(recorded: &Recorded, moved: &souk_saga::Event) -> Option<Statement>
         | Event::StepUndone { .. }
         | Event::UndoStarted { .. }
         | Event::Abandoned { .. } => Some(Statement::new(GO_ON).arg(recorded.stream.id())),
-        Event::Started { .. } | Event::StepDelayed { .. } | Event::Completed { .. } | Event::Undone { .. } => None,
+        Event::Started { .. }
+        | Event::StepDelayed { .. }
+        | Event::Completed { .. }
+        | Event::Undone { .. } => None,
     }
 }
 

@@ -383,7 +383,11 @@ pub fn cancel(order: &Order, cancel: &Cancel) -> Result<Vec<OrderEvent>, Rejecti
     }
     let requested = OrderEvent::CancelRequested(CancelRequested {
         by: cancel.by.clone(),
-        note: if cancel.caller.sells || cancel.caller.looks_after { cancel.note.clone() } else { String::new() },
+        note: if cancel.caller.sells || cancel.caller.looks_after {
+            cancel.note.clone()
+        } else {
+            String::new()
+        },
     });
     let follows = match &order.status {
         Status::Pending => cancel_pending(order)?,

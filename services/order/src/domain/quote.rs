@@ -308,10 +308,7 @@ pub fn deal_total(deal: &[AgreedLine], currency: Currency) -> Result<Money, Reje
     deal.iter().try_fold(Money::zero(currency), add).map_err(|_| total_overflow())
 }
 
-fn refuse_unknown<'a>(
-    skus: impl Iterator<Item = &'a Sku>,
-    listings: &[Listing],
-) -> Result<(), Rejection> {
+fn refuse_unknown<'a>(skus: impl Iterator<Item = &'a Sku>, listings: &[Listing]) -> Result<(), Rejection> {
     let unknown: BTreeSet<&str> = skus
         .zip(listings)
         .filter(|(_, listing)| **listing == Listing::Unknown)

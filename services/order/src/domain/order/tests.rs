@@ -29,9 +29,9 @@ fn next(order: &Order) -> Intent {
 
 /// The order after these outcomes of whatever was outstanding.
 fn after(order: &Order, outcomes: &[Outcome]) -> Order {
-    outcomes.iter().fold(order.clone(), |order, outcome| {
-        apply(&order, &record(&order, &next(&order), outcome, 1))
-    })
+    outcomes
+        .iter()
+        .fold(order.clone(), |order, outcome| apply(&order, &record(&order, &next(&order), outcome, 1)))
 }
 
 fn asked_by(caller: Caller) -> Cancel {
@@ -324,7 +324,9 @@ fn walk(order: &Order, world: World, luck: Luck, ends: &mut Ends) {
             walk(&apply(order, &record(order, &intent, &Outcome::unknown("no"), 1)), world, lost, ends);
         }
     }
-    if luck.cancels > 0 && let Ok(events) = cancel(order, &asked_by(customer("gst_1"))) {
+    if luck.cancels > 0
+        && let Ok(events) = cancel(order, &asked_by(customer("gst_1")))
+    {
         walk(&apply(order, &events), world, Luck { cancels: luck.cancels - 1, ..luck }, ends);
     }
     if luck.deadlines > 0 {

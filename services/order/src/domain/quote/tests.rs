@@ -61,8 +61,8 @@ fn an_end_is_an_end_and_an_order_has_a_quote_for_itself() {
 fn another_total_or_currency_is_refused_with_both() {
     let eur = Currency::parse("EUR").expect("known");
     for expected in [Money::new(848, gbp()), Money::new(849, eur), Money::new(0, gbp())] {
-        let rejection =
-            given(created(of_cart()), accepting(customer("gst_1"), expected), 0).then_rejects("TOTAL_CHANGED");
+        let rejection = given(created(of_cart()), accepting(customer("gst_1"), expected), 0)
+            .then_rejects("TOTAL_CHANGED");
         assert_eq!(rejection.metadata["total"], "8.49 GBP");
         assert_eq!(rejection.metadata["expected_total"], expected.to_string());
     }
