@@ -10,7 +10,7 @@ use souk_telemetry::Stop;
 #[tokio::test]
 async fn a_reservation_is_held_committed_and_given_back() {
     let shop = Shop::in_memory();
-    assert_eq!(shop.receive("r1", "main", &[("a", 5), ("b", 1)]).await.expect("booked"), false);
+    assert!(!shop.receive("r1", "main", &[("a", 5), ("b", 1)]).await.expect("booked"));
     let held =
         shop.reserve(order(1), &[line(1, "a", 2), line(2, "b", 1), line(3, "a", 1)]).await.expect("answered");
     assert_eq!(said(&held), (Held, ""));
@@ -118,6 +118,16 @@ async fn i_in_6_an_expired_promise_whose_stock_is_gone_is_never_committed() {
     assert_eq!(said(&shop.release(order(1)).await), (Expired, "RESERVATION_EXPIRED"));
     assert_eq!(shop.level("a").await, (102, 1));
     assert_eq!(shop.violations().await, []);
+}
+
+#[tokio::test]
+async fn a_release_takes_the_timer_with_it() {
+    let shop = Shop::in_memory();
+    shop.receive("r1", "main", &[("a", 1)]).await.expect("booked");
+    shop.reserve(order(1), &[line(1, "a", 1)]).await.expect("answered");
+    assert_eq!(shop.own.store.open_timers().await, Ok(1));
+    shop.release(order(1)).await;
+    assert_eq!(shop.own.store.open_timers().await, Ok(0));
 }
 
 #[tokio::test]
