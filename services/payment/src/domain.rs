@@ -437,10 +437,15 @@ fn record_capture(done: CaptureSucceeded, answer: &Answer) -> Vec<PaymentEvent> 
             payment_id: done.payment_id,
             capture_id: done.capture_id,
             amount: done.amount,
-            refusal: Refusal::ByProvider(code.clone()),
+            refusal: capture_refusal(code),
             at: done.at,
         })],
     }
+}
+
+/// A capture that the provider declined because it had given the promise up lost against our own void.
+fn capture_refusal(code: &str) -> Refusal {
+    if code == "voided" { Refusal::PaymentVoided } else { Refusal::ByProvider(code.to_owned()) }
 }
 
 fn record_refund(done: RefundSucceeded, answer: &Answer) -> Vec<PaymentEvent> {

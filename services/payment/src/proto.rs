@@ -3,7 +3,7 @@ use crate::domain::{Command, Payment, Promise, Status, Want};
 use souk_contracts::payment::v1 as pb;
 use souk_contracts::terms::{OrderId, PaymentId, money_from_proto, money_to_proto};
 use souk_contracts::types::v1::Money as MoneyMessage;
-use souk_kernel::{Invalid, Money, Timestamp, TypeId};
+use souk_kernel::{Invalid, Money, TypeId};
 
 /// The longest token of a payment method.
 pub const TOKEN_BYTES_MAX: usize = 128;
@@ -156,6 +156,7 @@ fn reason(invalid: &mut Invalid, reason: String) -> String {
 mod tests {
     use super::*;
     use crate::domain::tests::{gbp, order_id, payment_id};
+    use souk_kernel::Timestamp;
 
     fn fields<T: std::fmt::Debug>(read: Result<T, Invalid>) -> Vec<String> {
         let invalid = read.expect_err("it must not be readable");

@@ -2,9 +2,8 @@
 use crate::domain::Payment;
 use crate::domain::ledger::Transaction;
 use crate::invariants;
-use souk_eventstore::{Error, EventStore, Recorded, Table, View};
+use souk_eventstore::{Error, EventStore, Recorded, Row, Statement, Table, View};
 use souk_kernel::{Currency, Money};
-use souk_sql::Statement;
 
 const LEDGER: Table = Table {
     name: "payment_ledger",
@@ -46,7 +45,7 @@ pub fn views() -> Vec<View> {
 /// Every account with its balance.
 pub async fn balances(store: &EventStore) -> Result<Vec<(String, Money)>, Error> {
     let rows = store.query(Statement::new(ALL_BALANCES).arg(BALANCES_MAX)).await?;
-    let read = |row: &souk_sql::Row| {
+    let read = |row: &Row| {
         let currency = Currency::parse(row.text(1)).expect("only known currencies are ever posted");
         (row.text(0).to_owned(), Money::new(row.get(2), currency))
     };

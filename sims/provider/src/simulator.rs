@@ -9,6 +9,8 @@ use souk_eventstore::{CommitId, Committed, Decision, EventStore, Expected, Folde
 use souk_kernel::{Clock, Code, Error};
 use souk_rpc::{BoxFuture, Cx};
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, sleep_until};
 
 /// In this scope a key is claimed by the operation that it names, for ever.
 const KEYS: &str = "operation";
@@ -40,7 +42,7 @@ impl Simulator {
         let found = proto::operation(command.key(), command.authorization_key(), operation);
         match delivery {
             Delivery::Prompt => {}
-            Delivery::Late(after) => tokio::time::sleep(after).await,
+            Delivery::Late(after) => late(cx, after).await?,
             Delivery::Lost => return Err(silence(cx).await),
         }
         Ok(found)
@@ -118,9 +120,19 @@ async fn failure(cx: &Cx, failure: Option<Failure>) -> Error {
     }
 }
 
+/// An answer that takes its time. Whoever does not wait so long hears nothing.
+async fn late(cx: &Cx, after: Duration) -> Result<(), Error> {
+    let ready = Instant::now() + after;
+    if cx.deadline() < ready {
+        return Err(silence(cx).await);
+    }
+    sleep_until(ready).await;
+    Ok(())
+}
+
 /// No answer for as long as the caller waits.
 async fn silence(cx: &Cx) -> Error {
-    tokio::time::sleep_until(cx.deadline()).await;
+    sleep_until(cx.deadline()).await;
     Error::unavailable("the payment provider did not answer")
 }
 

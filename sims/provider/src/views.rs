@@ -1,7 +1,6 @@
 //! Which authorisation an operation's key belongs to: how [`FindByKey`](crate::Simulator) finds it.
 use crate::domain::{Authorization, Event, Kind};
-use souk_eventstore::{Recorded, Table, View};
-use souk_sql::Statement;
+use souk_eventstore::{Recorded, Statement, Table, View};
 
 const OPERATIONS: Table = Table {
     name: "provider_operations",
