@@ -56,6 +56,7 @@
 //! ```
 #![warn(missing_docs)]
 
+pub mod audit;
 mod batch;
 mod cache;
 mod checkpoint;
@@ -78,6 +79,7 @@ mod view;
 mod work;
 mod write;
 
+pub use audit::{Audit, Finding};
 pub use decision::{Decision, Expected, Fence, InboxMark, Once, OnceRecord, Parked, Timer, TimerSet};
 pub use error::{CommitError, Error, Fault};
 pub use faults::{Faults, Injected};

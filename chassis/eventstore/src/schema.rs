@@ -1,5 +1,5 @@
 //! The store's own tables and statements, and how rows become values.
-use crate::{CommitId, Fault, Position, Recorded, StreamId};
+use crate::{CommitId, Fault, Parked, Position, Recorded, StreamId};
 use souk_decider::DecodeError;
 use souk_kernel::Timestamp;
 use souk_sql::{Connection, Error, OpenError, Row, Store, Value, dialect};
@@ -116,6 +116,23 @@ pub(crate) const UNPARK: &str =
 pub(crate) const PARKED_OF: &str = "SELECT reaction, source, stream, sequence, payload, reason FROM parked
      WHERE reaction = $1 ORDER BY source, stream, sequence LIMIT $2";
 
+pub(crate) const ALL_TIMERS: &str =
+    "SELECT key, kind, due, generation, payload FROM timers ORDER BY due, key";
+pub(crate) const ALL_MARKS: &str =
+    "SELECT reaction, source, stream, sequence FROM inbox ORDER BY reaction, source, stream";
+pub(crate) const ALL_CHECKPOINTS: &str = "SELECT name, position FROM checkpoints ORDER BY name";
+pub(crate) const ALL_CLAIMS: &str = "SELECT scope, key, owner FROM claims ORDER BY scope, key";
+pub(crate) const ALL_PARKED: &str = "SELECT reaction, source, stream, sequence, payload, reason FROM parked
+     ORDER BY reaction, source, stream, sequence";
+pub(crate) const ALL_STREAMS: &str = "SELECT stream, version, public_seq FROM streams ORDER BY stream";
+pub(crate) const COUNT_COMMITS: &str = "SELECT count(*) FROM commits";
+/// Commits whose first or last position is not that of their events. Several findings are as good as all.
+pub(crate) const STRAY_COMMITS: &str = "SELECT c.id FROM commits c
+     LEFT JOIN (SELECT commit_seq, min(position) AS low, max(position) AS high FROM events GROUP BY commit_seq) e
+       ON e.commit_seq = c.seq
+     WHERE coalesce(c.first_position, 0) <> coalesce(e.low, 0) OR coalesce(c.last_position, 0) <> coalesce(e.high, 0)
+     ORDER BY c.seq LIMIT 30";
+
 pub(crate) const VIEWS: &str = "SELECT name, version, generation, definition, tables FROM views";
 pub(crate) const SET_VIEW: &str =
     "INSERT INTO views (name, version, generation, definition, tables) VALUES ($1, $2, $3, $4, $5)
@@ -147,8 +164,7 @@ pub(crate) fn ensure(db: &mut Connection, path: &Path, service: &str) -> Result<
     if version == 0 {
         return create(db, service).map_err(sql);
     }
-    let rows = db.rows_of("SELECT value FROM meta WHERE key = 'service'", &[]).map_err(sql)?;
-    match rows.first().map(|row| row.get::<String>(0)) {
+    match service_of_meta(db).map_err(sql)? {
         Some(found) if found == service => Ok(()),
         found => Err(OpenError::OtherService {
             path: path.to_owned(),
@@ -156,6 +172,17 @@ pub(crate) fn ensure(db: &mut Connection, path: &Path, service: &str) -> Result<
             wanted: service.to_owned(),
         }),
     }
+}
+
+/// Whose store it is; `None` when the file is empty.
+pub(crate) fn service(db: &mut Connection) -> Result<Option<String>, Error> {
+    let version = db.rows_of("PRAGMA user_version", &[])?[0].get::<i64>(0);
+    if version == 0 { Ok(None) } else { service_of_meta(db) }
+}
+
+fn service_of_meta(db: &mut Connection) -> Result<Option<String>, Error> {
+    let rows = db.rows_of("SELECT value FROM meta WHERE key = 'service'", &[])?;
+    Ok(rows.first().map(|row| row.get(0)))
 }
 
 fn create(db: &mut Connection, service: &str) -> Result<(), Error> {
@@ -196,13 +223,22 @@ pub(crate) fn read_head(db: &mut Connection) -> Result<Head, Error> {
 
 /// Events after a position, without gaps.
 pub(crate) fn read_log(db: &mut Connection, after: u64, limit: usize) -> Result<Vec<Recorded>, Fault> {
-    let found = recorded(db, LOG, &[after.into(), limit.into()])?;
+    let found = read_log_with_gaps(db, after, limit)?;
     for (recorded, expected) in found.iter().zip(after + 1..) {
         if recorded.position.0 != expected {
             return Err(Fault::Broken(format!("position {} follows {}", recorded.position, expected - 1)));
         }
     }
     Ok(found)
+}
+
+/// Events after a position, whatever is there: for the audit, which reports gaps and goes on.
+pub(crate) fn read_log_with_gaps(
+    db: &mut Connection,
+    after: u64,
+    limit: usize,
+) -> Result<Vec<Recorded>, Fault> {
+    recorded(db, LOG, &[after.into(), limit.into()])
 }
 
 /// Events of a stream after a version.
@@ -227,6 +263,17 @@ fn recorded(db: &mut Connection, sql: &'static str, args: &[Value]) -> Result<Ve
         Ok(())
     })?;
     Ok(found)
+}
+
+pub(crate) fn parked_of(row: &Row) -> Parked {
+    Parked {
+        reaction: row.get(0),
+        source: row.get(1),
+        stream: row.get(2),
+        sequence: row.get(3),
+        payload: row.get(4),
+        reason: row.get(5),
+    }
 }
 
 fn recorded_of(row: &Row) -> Recorded {

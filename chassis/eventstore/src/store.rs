@@ -379,15 +379,7 @@ impl EventStore {
     /// When the database fails.
     pub async fn parked(&self, reaction: &str, limit: usize) -> Result<Vec<Parked>, Fault> {
         let statement = Statement::new(schema::PARKED_OF).arg(reaction).arg(limit.min(PAGE_MAX));
-        let parked_of = |row: &Row| Parked {
-            reaction: row.get(0),
-            source: row.get(1),
-            stream: row.get(2),
-            sequence: row.get(3),
-            payload: row.get(4),
-            reason: row.get(5),
-        };
-        Ok(self.query(statement).await?.iter().map(parked_of).collect())
+        Ok(self.query(statement).await?.iter().map(schema::parked_of).collect())
     }
 
     /// Takes no more work, finishes what waits, empties the write-ahead log and lets go of the file.

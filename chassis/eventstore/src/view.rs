@@ -105,6 +105,18 @@ fn known(db: &mut Connection) -> Result<BTreeMap<String, Known>, Error> {
     Ok(db.rows_of(schema::VIEWS, &[])?.iter().map(|row| (row.get(0), row_of(row))).collect())
 }
 
+/// Which table stands behind each name as the file says it, without knowing the views.
+pub(crate) fn stored_names(db: &mut Connection) -> Result<Names, Error> {
+    let known = known(db)?;
+    let logical = |table: &String| table.rsplit_once("__").map(|(name, _)| (name.to_owned(), table.clone()));
+    Ok(Names::from_pairs(known.values().flat_map(|view| view.tables.iter().filter_map(logical))))
+}
+
+/// Whether the file's tables of this view are those of another definition.
+pub(crate) fn outdated(db: &mut Connection, view: &View) -> Result<bool, Error> {
+    Ok(!known(db)?.get(view.name).is_some_and(|known| is_current(known, view)))
+}
+
 fn is_current(known: &Known, view: &View) -> bool {
     known.version == i64::from(view.version) && known.definition == definition(view)
 }
