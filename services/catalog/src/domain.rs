@@ -15,6 +15,9 @@ use souk_contracts::terms::{Market, ProductId, Sku};
 use souk_decider::RecordEvent;
 use souk_kernel::{Code, Money, Rejection, Timestamp};
 
+/// The handle is another product's than the one that was meant, because somebody created that meanwhile. Who
+/// puts by handle looks again and means that one.
+pub const HANDLE_TAKEN: &str = "HANDLE_TAKEN";
 /// A SKU belongs to another product, for ever.
 pub const SKU_TAKEN: &str = "SKU_TAKEN";
 /// The product was archived and stays so.
@@ -40,6 +43,8 @@ pub struct PutProduct {
 
 /// What [`put_product`] looks at besides the product.
 pub trait Shelf {
+    /// Which product has the handle, if one does.
+    fn has_handle(&self, handle: &Handle) -> Option<&str>;
     /// Which product owns the SKU, if one does.
     fn owner(&self, sku: &Sku) -> Option<&str>;
     /// The SKU's prices.
@@ -60,13 +65,14 @@ pub struct PutDecided {
 /// Creates or replaces a product with its prices, all or nothing.
 ///
 /// # Errors
-/// `SKU_TAKEN`, `PRODUCT_ARCHIVED` or `VERSION_MISMATCH`.
+/// `HANDLE_TAKEN`, `SKU_TAKEN`, `PRODUCT_ARCHIVED` or `VERSION_MISMATCH`.
 pub fn put_product(
     record: &Products,
     shelf: &impl Shelf,
     wanted: &PutProduct,
     now: Timestamp,
 ) -> Result<PutDecided, Rejection> {
+    check_handle(shelf, &wanted.product)?;
     let claims = unclaimed(shelf, wanted)?;
     let product = product::put(record, &wanted.product)?;
     let mut prices = Vec::new();
@@ -85,6 +91,17 @@ pub fn put_product(
         }
     }
     Ok(PutDecided { product, prices, claims })
+}
+
+/// Stands before the SKUs: those of the product that has the handle are no conflict but its own.
+fn check_handle(shelf: &impl Shelf, put: &Put) -> Result<(), Rejection> {
+    match shelf.has_handle(&put.handle) {
+        Some(owner) if owner != put.id.to_string() => {
+            let message = format!("handle {} belongs to another product ({owner})", put.handle);
+            Err(Rejection::new(HANDLE_TAKEN, message).code(Code::AlreadyExists).with("product_id", owner))
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// The SKUs that are nobody's yet; another product's are refused.

@@ -10,7 +10,7 @@ use souk_contracts::catalog::v1::{self as pb, CatalogService};
 use souk_contracts::terms::{ProductId, Sku};
 use souk_decider::{Record, RecordEvent};
 use souk_eventstore::{
-    CommitError, CommitId, Committed, Decision, Expected, Facts, Folded, Origin, StreamId, Work,
+    CommitError, CommitId, Committed, Decision, EventStore, Expected, Facts, Folded, Origin, StreamId, Work,
 };
 use souk_host::Resources;
 use souk_identity::Kind;
@@ -153,8 +153,8 @@ impl Catalog {
                     return Ok(pb::PutProductResponse { product, outcome: outcome.into() });
                 }
                 // Somebody created the product since we looked: it is theirs, and ours to replace.
-                Err(CommitError::ClaimTaken { scope, owner, .. }) if *scope == *HANDLE_SCOPE => {
-                    known = Some(owner.parse().map_err(Error::internal)?);
+                Err(CommitError::Rejected(rejection)) if rejection.reason == domain::HANDLE_TAKEN => {
+                    known = Some(rejection.metadata["product_id"].parse().map_err(Error::internal)?);
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -168,8 +168,9 @@ impl Catalog {
 
     fn put_work(&self, cx: &Cx, wanted: &WantedProduct, id: ProductId) -> Work {
         let stream = StreamId::of::<Products>(id);
-        let mut work = self.work(cx).read::<Products>(&stream);
         let wanted = wanted.of(id);
+        let mut work = self.work(cx).read::<Products>(&stream);
+        work = work.claim(HANDLE_SCOPE, wanted.product.handle.as_str());
         for variant in &wanted.product.content.variants {
             work = work.claim(SKU_SCOPE, variant.sku.as_str());
         }
@@ -274,12 +275,9 @@ impl Catalog {
     /// The products with these ids, in this order.
     async fn products(&self, ids: &[ProductId]) -> Result<Vec<pb::Product>> {
         let mut prices = views::prices_of(&self.own.store, ids).await?;
-        let streams: Vec<StreamId> = ids.iter().map(StreamId::of::<Products>).collect();
-        let records: Vec<Folded<Products>> = stream::iter(&streams)
-            .map(|stream| self.own.store.state::<Products>(stream))
-            .buffered(FETCHES_MAX)
-            .try_collect()
-            .await?;
+        let fetches: Vec<_> = ids.iter().map(|id| fetch(self.own.store.clone(), *id)).collect();
+        let records: Vec<Folded<Products>> =
+            stream::iter(fetches).buffered(FETCHES_MAX).try_collect().await?;
         let shown = |record: &Folded<Products>| {
             let own = skus_of(record).filter_map(|sku| prices.remove_entry(sku.as_str())).collect();
             proto::product(record, own)
@@ -312,6 +310,10 @@ impl Catalog {
 struct Known<'a>(&'a Facts);
 
 impl Shelf for Known<'_> {
+    fn has_handle(&self, handle: &Handle) -> Option<&str> {
+        self.0.claim(HANDLE_SCOPE, handle.as_str())
+    }
+
     fn owner(&self, sku: &Sku) -> Option<&str> {
         self.0.claim(SKU_SCOPE, sku.as_str())
     }
@@ -334,6 +336,10 @@ fn put_decision(stream: &StreamId, record: &Products, wanted: &PutProduct, decid
         decision = decision.append(price_stream(&sku), Expected::Any, events);
     }
     decision
+}
+
+async fn fetch(store: EventStore, id: ProductId) -> Result<Folded<Products>> {
+    Ok(store.state::<Products>(&StreamId::of::<Products>(id)).await?)
 }
 
 fn price_stream(sku: &Sku) -> StreamId {

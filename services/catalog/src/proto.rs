@@ -1,5 +1,5 @@
 //! Protobuf ↔ domain. Reading collects *all* faulty fields, each under its path in the request's JSON form.
-use crate::domain::product::{HANDLE_BYTES_MAX, Put};
+use crate::domain::product::Put;
 use crate::domain::{Content, CurrentPrice, Handle, Media, Product, PutProduct, Status, Variant, price};
 use souk_contracts::catalog::v1 as pb;
 use souk_contracts::terms::{Market, ProductId, Sku, money_from_proto};
@@ -429,9 +429,6 @@ pub fn price(market: &str, price: &CurrentPrice) -> pb::Price {
     }
 }
 
-/// What the longest handle is; the contract's documentation and the tests name it.
-pub const HANDLE_MAX: usize = HANDLE_BYTES_MAX;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -491,7 +488,7 @@ mod tests {
         let cases: &[(&str, Change)] = &[
             ("handle", |r, _| r.handle = "-mug".into()),
             ("handle", |r, _| r.handle = "Mug".into()),
-            ("handle", |r, _| r.handle = "m".repeat(HANDLE_MAX + 1)),
+            ("handle", |r, _| r.handle = "m".repeat(101)),
             ("product.title", |_, p| p.title.clear()),
             ("product.title", |_, p| p.title = "é".repeat(TITLE_CHARS_MAX + 1)),
             ("product.title", |_, p| p.title = "a\u{7}".into()),

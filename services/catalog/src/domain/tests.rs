@@ -56,11 +56,15 @@ fn created(status: Status) -> Vec<RecordEvent<Product>> {
 
 #[derive(Default)]
 struct TestShelf {
+    handles: HashMap<Handle, String>,
     owners: HashMap<Sku, String>,
     prices: HashMap<Sku, PriceList>,
 }
 
 impl Shelf for TestShelf {
+    fn has_handle(&self, handle: &Handle) -> Option<&str> {
+        self.handles.get(handle).map(String::as_str)
+    }
     fn owner(&self, sku: &Sku) -> Option<&str> {
         self.owners.get(sku).map(String::as_str)
     }
@@ -135,6 +139,22 @@ fn a_sku_of_another_product_is_refused_by_name_and_unowned_ones_are_claimed() {
     let refused = put_with(&shelf, &Record::Absent, &["M-1", "X"], &[]).expect_err("X is another's");
     assert_eq!((refused.reason, refused.metadata["sku"].as_str()), (SKU_TAKEN, "X"));
     assert_eq!(refused.metadata["product_id"], id(2).to_string());
+}
+
+#[test]
+fn a_handle_that_another_product_got_first_is_told_before_its_skus() {
+    let handle: Handle = "mug".parse().expect("valid");
+    let shelf = |owner: u8| TestShelf {
+        handles: [(handle.clone(), id(owner).to_string())].into(),
+        owners: [(sku("M-1"), id(owner).to_string())].into(),
+        ..TestShelf::default()
+    };
+    let refused = put_with(&shelf(2), &Record::Absent, &["M-1"], &[]).expect_err("another's");
+    assert_eq!(
+        (refused.reason, refused.metadata["product_id"].as_str()),
+        (HANDLE_TAKEN, id(2).to_string().as_str())
+    );
+    assert!(put_with(&shelf(1), &Record::Absent, &["M-1"], &[]).is_ok());
 }
 
 #[test]
