@@ -1,0 +1,400 @@
+//! A payment service and a real (played) provider, each with its own store, and a wire between them that
+//! can be cut at any call. The service itself is used as others use it: through its generated trait.
+#![allow(dead_code, reason = "each test file uses its own part of this")]
+
+use futures_util::FutureExt;
+use souk_contracts::payment::v1 as pb;
+use souk_contracts::payment::v1::{PaymentService, PaymentStatus};
+use souk_contracts::provider::v1 as provider_pb;
+use souk_contracts::provider::v1::{ProviderService, ProviderServiceClient};
+use souk_contracts::terms::{OrderId, PaymentId};
+use souk_contracts::types::v1::Money;
+use souk_decider::fold;
+use souk_eventstore::{EventStore, Faults, Location, Options, Position, StreamId};
+use souk_identity::{Kind, Principal, ServiceIdentity, Signer, SigningKey};
+use souk_kernel::{Clock, Code, Error, Ids, ManualClock, SeededEntropy, Timestamp, TypeId, Uuid};
+use souk_payment::domain::{Payment, PaymentEvent};
+use souk_payment::effects::{Cashier, RpcProvider};
+use souk_payment::grpc::Counter;
+use souk_payment::invariants::{self, Ours, Theirs};
+use souk_payment::views;
+use souk_provider::Simulator;
+use souk_provider::truth::Books;
+use souk_rpc::{BoxFuture, Cx, Peers};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// How often a caller repeats a command until it is settled; a defect would go on for ever.
+const TRIES_MAX: usize = 40;
+
+/// When the wire is cut: nothing of the call goes out, or nothing of the answer comes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cut {
+    Before(usize),
+    After(usize),
+}
+
+/// The way to the provider. It counts calls, can be cut at one of them, and takes its time.
+pub struct Wire {
+    provider: Simulator,
+    calls: AtomicUsize,
+    cut: Option<Cut>,
+    was_cut: Notify,
+    delays: Option<Arc<SeededEntropy>>,
+}
+
+impl Wire {
+    async fn carry<T>(&self, call: impl Future<Output = T>) -> T {
+        let number = self.calls.fetch_add(1, Ordering::SeqCst);
+        self.delay().await;
+        if self.cut == Some(Cut::Before(number)) {
+            self.go_silent().await;
+        }
+        let answer = call.await;
+        if self.cut == Some(Cut::After(number)) {
+            self.go_silent().await;
+        }
+        self.delay().await;
+        answer
+    }
+
+    async fn go_silent(&self) {
+        self.was_cut.notify_one();
+        std::future::pending::<()>().await;
+    }
+
+    async fn delay(&self) {
+        let turns = self.delays.as_ref().map_or(0, |delays| delays.next_u64() % 12);
+        for _ in 0..turns {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// Whoever does not wait hears only what is answered at once: no test waits for a silence.
+fn impatient(cx: Cx) -> Cx {
+    cx.with_deadline(Instant::now())
+}
+
+impl ProviderService for Wire {
+    fn authorize(
+        &self,
+        cx: Cx,
+        request: provider_pb::AuthorizeRequest,
+    ) -> BoxFuture<'_, Result<provider_pb::AuthorizeResponse, Error>> {
+        self.carry(self.provider.authorize(impatient(cx), request)).boxed()
+    }
+    fn capture(
+        &self,
+        cx: Cx,
+        request: provider_pb::CaptureRequest,
+    ) -> BoxFuture<'_, Result<provider_pb::CaptureResponse, Error>> {
+        self.carry(self.provider.capture(impatient(cx), request)).boxed()
+    }
+    fn void(
+        &self,
+        cx: Cx,
+        request: provider_pb::VoidRequest,
+    ) -> BoxFuture<'_, Result<provider_pb::VoidResponse, Error>> {
+        self.carry(self.provider.void(impatient(cx), request)).boxed()
+    }
+    fn refund(
+        &self,
+        cx: Cx,
+        request: provider_pb::RefundRequest,
+    ) -> BoxFuture<'_, Result<provider_pb::RefundResponse, Error>> {
+        self.carry(self.provider.refund(impatient(cx), request)).boxed()
+    }
+    fn find_by_key(
+        &self,
+        cx: Cx,
+        request: provider_pb::FindByKeyRequest,
+    ) -> BoxFuture<'_, Result<provider_pb::FindByKeyResponse, Error>> {
+        self.carry(self.provider.find_by_key(impatient(cx), request)).boxed()
+    }
+}
+
+/// What is asked of the payment service.
+#[derive(Debug, Clone)]
+pub enum Call {
+    Authorize { token: &'static str, minor_units: i64 },
+    Capture { id: String, minor_units: i64 },
+    Void,
+    Refund { id: String, minor_units: i64 },
+}
+
+pub fn authorize(token: &'static str, minor_units: i64) -> Call {
+    Call::Authorize { token, minor_units }
+}
+pub fn capture(id: impl Into<String>, minor_units: i64) -> Call {
+    Call::Capture { id: id.into(), minor_units }
+}
+pub fn refund(id: impl Into<String>, minor_units: i64) -> Call {
+    Call::Refund { id: id.into(), minor_units }
+}
+
+/// What a call came to, without what may differ between two runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Settled {
+    Is { status: PaymentStatus, captured: i64, refunded: i64, decline_code: String },
+    Refused(String),
+}
+
+pub fn is(status: PaymentStatus, captured: i64, refunded: i64) -> Settled {
+    Settled::Is { status, captured, refunded, decline_code: String::new() }
+}
+pub fn refused(reason: &str) -> Settled {
+    Settled::Refused(reason.to_owned())
+}
+
+/// Where the two stores are, and what happens between them.
+#[derive(Clone)]
+pub struct Setting {
+    pub payments: Location,
+    pub books: Location,
+    pub cut: Option<Cut>,
+    pub delays: Option<u64>,
+}
+
+impl Setting {
+    pub fn memory() -> Self {
+        let nowhere = || Location::Memory(Faults::none());
+        Self { payments: nowhere(), books: nowhere(), cut: None, delays: None }
+    }
+
+    pub fn files(dir: &Path) -> Self {
+        let file = |name: &str| Location::Sqlite(dir.join(name));
+        Self { payments: file("payment.db"), books: file("provider.db"), cut: None, delays: None }
+    }
+
+    pub fn cut(mut self, cut: impl Into<Option<Cut>>) -> Self {
+        self.cut = cut.into();
+        self
+    }
+}
+
+pub struct Shop {
+    pub clock: Arc<ManualClock>,
+    pub payments: EventStore,
+    pub books: EventStore,
+    pub wire: Arc<Wire>,
+    pub counter: Counter,
+    delays: Option<u64>,
+}
+
+/// Every start has entropy of its own, as real ones have.
+static STARTS: AtomicU64 = AtomicU64::new(0);
+
+impl Shop {
+    pub fn open(setting: Setting) -> Self {
+        let clock = ManualClock::at(Timestamp::from_unix_s(1_000));
+        let shared = || Arc::clone(&clock) as Arc<dyn Clock>;
+        let own = Options::new("payment", setting.payments, shared()).views(views::views());
+        let theirs = Options::new("provider", setting.books, shared()).views(souk_provider::views());
+        let payments = EventStore::open(own).expect("the payment store opens");
+        let books = EventStore::open(theirs).expect("the provider's store opens");
+        Self::start(clock, payments, books, setting.cut, setting.delays)
+    }
+
+    /// Starts a process on these stores; it holds nothing else.
+    fn start(
+        clock: Arc<ManualClock>,
+        payments: EventStore,
+        books: EventStore,
+        cut: Option<Cut>,
+        delays: Option<u64>,
+    ) -> Self {
+        let shared = || Arc::clone(&clock) as Arc<dyn Clock>;
+        let wire = Arc::new(Wire {
+            provider: Simulator::new(books.clone(), shared()),
+            calls: AtomicUsize::new(0),
+            cut,
+            was_cut: Notify::new(),
+            delays: delays.map(SeededEntropy::new),
+        });
+        let entropy = SeededEntropy::new(1_000 + STARTS.fetch_add(1, Ordering::SeqCst) * 7_919);
+        let signer = Arc::new(Signer::new(SigningKey::generate(entropy.as_ref())));
+        let ids = Ids::new(shared(), entropy);
+        let identity = Arc::new(ServiceIdentity::new("payment", signer, shared(), ids.clone()));
+        let peers = Peers::new();
+        peers.add_local::<ProviderServiceClient>(Arc::clone(&wire) as Arc<dyn ProviderService>);
+        let provider = Arc::new(RpcProvider::new(&peers, identity));
+        let counter = Counter::new(payments.clone(), Cashier::new(payments.clone(), ids, provider));
+        Self { clock, payments, books, wire, counter, delays }
+    }
+
+    /// A crash of the service: only what is in the stores is left.
+    pub fn restarted(self) -> Self {
+        Self::start(self.clock, self.payments, self.books, None, self.delays)
+    }
+
+    /// A crash of both, with files: everything is read from the disk again.
+    pub async fn reopened(self, setting: Setting) -> Self {
+        self.payments.shutdown().await;
+        self.books.shutdown().await;
+        drop(self);
+        Self::open(setting)
+    }
+
+    pub fn provider_calls(&self) -> usize {
+        self.wire.calls.load(Ordering::SeqCst)
+    }
+
+    /// One call, which may not be settled.
+    pub async fn call(&self, call: &Call) -> Result<pb::Payment, Error> {
+        let (cx, payment_id) = (as_order(), payment_id().to_string());
+        let answered = match call.clone() {
+            Call::Authorize { token, minor_units } => {
+                let (order_id, payment_method_token) = (order_id().to_string(), token.to_owned());
+                let amount = Some(gbp(minor_units));
+                let request = pb::AuthorizeRequest { payment_id, order_id, amount, payment_method_token };
+                self.counter.authorize(cx, request).await?.payment
+            }
+            Call::Capture { id: capture_id, minor_units } => {
+                let request = pb::CaptureRequest { payment_id, capture_id, amount: Some(gbp(minor_units)) };
+                self.counter.capture(cx, request).await?.payment
+            }
+            Call::Void => {
+                let request = pb::VoidRequest { payment_id, reason: "CANCELLED".to_owned() };
+                self.counter.void(cx, request).await?.payment
+            }
+            Call::Refund { id: refund_id, minor_units } => {
+                let (amount, reason) = (Some(gbp(minor_units)), "RETURNED".to_owned());
+                let request = pb::RefundRequest { payment_id, refund_id, amount, reason };
+                self.counter.refund(cx, request).await?.payment
+            }
+        };
+        Ok(answered.expect("an answer holds a payment"))
+    }
+
+    /// Repeats a call, as a saga does, until it is settled.
+    pub async fn settle(&self, call: &Call) -> Settled {
+        for _ in 0..TRIES_MAX {
+            if let Some(settled) = settled(self.call(call).await) {
+                return settled;
+            }
+        }
+        panic!("{call:?} is never settled")
+    }
+
+    /// The same over the cut of the wire, which is a crash of the service.
+    pub async fn settle_over_a_crash(
+        self,
+        call: &Call,
+        again: impl AsyncFnOnce(Shop) -> Shop,
+    ) -> (Shop, Settled) {
+        for _ in 0..TRIES_MAX {
+            let answer = tokio::select! {
+                biased;
+                answer = self.call(call) => Some(answer),
+                () = self.wire.was_cut.notified() => None,
+            };
+            let Some(answer) = answer else {
+                let shop = again(self).await;
+                let settled = shop.settle(call).await;
+                return (shop, settled);
+            };
+            if let Some(settled) = settled(answer) {
+                return (self, settled);
+            }
+        }
+        panic!("{call:?} is never settled")
+    }
+
+    pub async fn payment(&self) -> Payment {
+        let stream = StreamId::of::<Payment>(payment_id());
+        self.payments.state::<Payment>(&stream).await.expect("readable").state().clone()
+    }
+
+    pub async fn events(&self) -> Vec<PaymentEvent> {
+        let stream = StreamId::of::<Payment>(payment_id());
+        let recorded = self.payments.read_stream(&stream, 0, 500).await.expect("readable");
+        let event =
+            |recorded: &souk_eventstore::Recorded| recorded.event::<PaymentEvent>().expect("readable");
+        recorded.iter().map(|recorded| event(recorded).as_ref().clone()).collect()
+    }
+
+    /// All that must hold whatever has happened: our invariants, the ledger, and the provider's books.
+    pub async fn check(&self, story: &str) {
+        let events = self.events().await;
+        let payment: Payment = fold(&events);
+        assert_eq!(payment, self.payment().await, "{story}");
+        assert_eq!(invariants::check(&payment, &events), Ok(()), "{story}");
+        let balances = views::balances(&self.payments).await.expect("readable");
+        assert_eq!(invariants::ledger_balanced(&balances), Ok(()), "{story}");
+        assert_eq!(views::unbalanced(&self.payments).await, Ok(Vec::new()), "{story}");
+        let of = |account: &str| -> i64 {
+            balances.iter().filter(|(name, _)| name == account).map(|(_, sum)| sum.minor_units()).sum()
+        };
+        let (captured, refunded) = (payment.captured_minor(), payment.refunded_minor());
+        let expected = (-captured, refunded, captured - refunded);
+        assert_eq!((of("revenue"), of("refunds"), of("provider_clearing")), expected, "{story}");
+        let ours: Vec<Ours> = Ours::of(payment_id(), &payment).into_iter().collect();
+        assert_eq!(invariants::differences(&ours, &self.theirs().await), [], "{story}\n{events:#?}");
+    }
+
+    /// What the provider's books say, in the words of the comparison.
+    pub async fn theirs(&self) -> Vec<Theirs> {
+        let log = self.books.read_log(Position::START, 500).await.expect("readable");
+        let books = Books::of(&log).expect("readable");
+        let theirs = books.truths().map(|truth| Theirs {
+            authorization_key: truth.authorization_key,
+            currency: truth.currency,
+            authorized_minor: truth.authorized_minor,
+            captured_minor: truth.captured_minor,
+            refunded_minor: truth.refunded_minor,
+            voided: truth.voided,
+        });
+        theirs.collect()
+    }
+}
+
+/// What an answer came to, unless it has to be asked again.
+fn settled(answer: Result<pb::Payment, Error>) -> Option<Settled> {
+    let minor_units = |money: &Option<Money>| money.as_ref().map_or(0, |money| money.minor_units);
+    match answer {
+        Ok(payment) => Some(Settled::Is {
+            status: payment.status(),
+            captured: minor_units(&payment.captured),
+            refunded: minor_units(&payment.refunded),
+            decline_code: payment.decline_code,
+        }),
+        Err(error) if error.is_unknown_outcome() => None,
+        Err(error) => {
+            assert_eq!(error.code(), Code::FailedPrecondition, "{error:?}");
+            Some(Settled::Refused(error.reason().to_owned()))
+        }
+    }
+}
+
+pub fn order_id() -> OrderId {
+    OrderId::from_uuid(Uuid::v7(1, [1; 10]))
+}
+
+pub fn payment_id() -> PaymentId {
+    PaymentId::from_uuid(order_id().uuid())
+}
+
+pub fn gbp(minor_units: i64) -> Money {
+    Money { minor_units, currency: "GBP".to_owned() }
+}
+
+pub fn by(subject: &str, kind: Kind, roles: &[&str], actor_for: Option<&str>) -> Cx {
+    let principal = Principal {
+        subject: subject.to_owned(),
+        kind,
+        roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+        actor_for: actor_for.map(str::to_owned),
+        expires: Timestamp::from_unix_s(2_000),
+    };
+    Cx::new(Instant::now() + Duration::from_secs(600)).with_principal(Arc::new(principal))
+}
+
+/// The order service, acting for a guest.
+pub fn as_order() -> Cx {
+    by("svc:order", Kind::Service, &[], Some("gst_1"))
+}
