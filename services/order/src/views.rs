@@ -10,17 +10,17 @@ use souk_rpc::time;
 
 const ORDERS: &[Table] = &[Table {
     name: "orders",
-    ddl: "CREATE TABLE {orders} (order_id TEXT PRIMARY KEY, subject TEXT NOT NULL, quote_id TEXT NOT NULL, \
+    ddl: "CREATE TABLE {name} (order_id TEXT PRIMARY KEY, subject TEXT NOT NULL, quote_id TEXT NOT NULL, \
           status TEXT NOT NULL, payment TEXT NOT NULL, reason TEXT NOT NULL, cancel_asked BIGINT NOT NULL, \
           needs_attention BIGINT NOT NULL, sequence BIGINT NOT NULL, total_minor BIGINT NOT NULL, \
           currency TEXT NOT NULL, market TEXT NOT NULL, external_ref TEXT NOT NULL, placed_at BIGINT NOT NULL, \
           detail TEXT NOT NULL)",
-    indexes: &["CREATE INDEX {orders}_subject ON {orders} (subject, order_id)"],
+    indexes: &["CREATE INDEX {name}_subject ON {name} (subject, order_id)"],
 }];
 
 const EXTERNAL_REFS: &[Table] = &[Table {
     name: "external_refs",
-    ddl: "CREATE TABLE {external_refs} (external_ref TEXT PRIMARY KEY, quote_id TEXT NOT NULL)",
+    ddl: "CREATE TABLE {name} (external_ref TEXT PRIMARY KEY, quote_id TEXT NOT NULL)",
     indexes: &[],
 }];
 

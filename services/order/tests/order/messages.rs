@@ -1,0 +1,96 @@
+//! Every way that a request can be faulty, one row each.
+use souk_contracts::order::v1 as pb;
+use souk_contracts::terms::{OrderId, QuoteId};
+use souk_contracts::types::v1::Money;
+use souk_kernel::{Invalid, TypeId, Uuid};
+use souk_order::proto;
+
+fn money(minor_units: i64, currency: &str) -> Option<Money> {
+    Some(Money { minor_units, currency: currency.to_owned() })
+}
+
+fn fields(invalid: Result<impl Sized, Invalid>) -> Vec<String> {
+    match invalid {
+        Ok(_) => Vec::new(),
+        Err(invalid) => invalid.fields().iter().map(|fault| fault.field.clone()).collect(),
+    }
+}
+
+fn good_line() -> pb::AgreedLine {
+    pb::AgreedLine { sku: "A".into(), quantity: 1, unit_price: money(5, "GBP") }
+}
+
+fn good_deal() -> pb::CreateAgreedQuoteRequest {
+    pb::CreateAgreedQuoteRequest {
+        subject: "gst_1".into(),
+        lines: vec![good_line()],
+        external_ref: "D-1".into(),
+        market: "GB".into(),
+    }
+}
+
+#[test]
+fn a_deal_is_read_or_every_faulty_field_is_named() {
+    assert_eq!(fields(proto::deal(&good_deal())), Vec::<String>::new());
+    let with = |change: fn(&mut pb::CreateAgreedQuoteRequest)| {
+        let mut deal = good_deal();
+        change(&mut deal);
+        fields(proto::deal(&deal))
+    };
+    assert_eq!(with(|deal| deal.subject = String::new()), ["subject"]);
+    assert_eq!(with(|deal| deal.subject = "x".repeat(65)), ["subject"]);
+    assert_eq!(with(|deal| deal.subject = "é".repeat(64)), Vec::<String>::new());
+    assert_eq!(with(|deal| deal.external_ref = "a\nb".into()), ["externalRef"]);
+    assert_eq!(with(|deal| deal.external_ref = "x".repeat(129)), ["externalRef"]);
+    assert_eq!(with(|deal| deal.market = "gb".into()), ["market"]);
+    assert_eq!(with(|deal| deal.lines.clear()), ["lines"]);
+    assert_eq!(with(|deal| deal.lines = vec![good_line(); 2_001]), ["lines"]);
+    assert_eq!(with(|deal| deal.lines = vec![good_line(); 2_000]), Vec::<String>::new());
+    assert_eq!(with(|deal| deal.lines[0].sku = String::new()), ["lines[0].sku"]);
+    assert_eq!(with(|deal| deal.lines[0].quantity = 0), ["lines[0].quantity"]);
+    assert_eq!(with(|deal| deal.lines[0].quantity = 1_000_001), ["lines[0].quantity"]);
+    assert_eq!(with(|deal| deal.lines[0].unit_price = None), ["lines[0].unitPrice"]);
+    assert_eq!(with(|deal| deal.lines[0].unit_price = money(-1, "GBP")), ["lines[0].unitPrice"]);
+    assert_eq!(with(|deal| deal.lines[0].unit_price = money(1, "XXX")), ["lines[0].unitPrice"]);
+    let mixed = with(|deal| {
+        deal.lines.push(pb::AgreedLine { unit_price: money(1, "EUR"), ..good_line() });
+    });
+    assert_eq!(mixed, ["lines[1].unitPrice"]);
+    let empty = fields(proto::deal(&pb::CreateAgreedQuoteRequest::default()));
+    assert_eq!(empty, ["subject", "externalRef", "market", "lines"]);
+    let many = fields(proto::deal(&pb::CreateAgreedQuoteRequest {
+        lines: vec![pb::AgreedLine::default(); 2_000],
+        ..good_deal()
+    }));
+    assert!((100..110).contains(&many.len()), "not thousands: {}", many.len());
+}
+
+#[test]
+fn an_acceptance_is_read_or_every_faulty_field_is_named() {
+    let good = pb::PlaceOrderRequest {
+        quote_id: QuoteId::from_uuid(Uuid::v7(1, [1; 10])).to_string(),
+        expected_total: money(5, "GBP"),
+        payment_method_token: "ok".into(),
+    };
+    assert_eq!(fields(proto::acceptance(&good)), Vec::<String>::new());
+    let foreign = pb::PlaceOrderRequest { quote_id: good.quote_id.replace("qte", "ord"), ..good.clone() };
+    assert_eq!(fields(proto::acceptance(&foreign)), ["quoteId"]);
+    let no_token = pb::PlaceOrderRequest { payment_method_token: String::new(), ..good.clone() };
+    assert_eq!(fields(proto::acceptance(&no_token)), ["paymentMethodToken"]);
+    let empty = fields(proto::acceptance(&pb::PlaceOrderRequest::default()));
+    assert_eq!(empty, ["quoteId", "expectedTotal", "paymentMethodToken"]);
+}
+
+#[test]
+fn a_cancel_and_a_cart_are_read_or_named() {
+    let order_id = OrderId::from_uuid(Uuid::v7(1, [1; 10])).to_string();
+    let cancel = |order_id: &str, reason: String| {
+        fields(proto::cancel(&pb::CancelOrderRequest { order_id: order_id.to_owned(), reason }))
+    };
+    assert_eq!(cancel(&order_id, String::new()), Vec::<String>::new());
+    assert_eq!(cancel(&order_id, "x".repeat(201)), ["reason"]);
+    assert_eq!(cancel("ord_1", "a\u{7}".into()), ["orderId", "reason"]);
+    assert_eq!(fields(proto::cart_id(&pb::CreateQuoteRequest { cart_id: "x".into() })), ["cartId"]);
+    let find = pb::FindByExternalRefRequest::default();
+    assert_eq!(fields(proto::external_ref(&find)), ["externalRef"]);
+}
