@@ -1,0 +1,94 @@
+//! `souk verify`: the checks across all services.
+use crate::failure::{Failure, exit};
+use crate::verify::{Facts, Finding, check, render};
+use crate::{output, settings};
+use clap::{Args, ValueEnum};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Check every invariant across the services' stores, read-only, while they run or not.
+///
+/// While the shop runs, stores are read one after the other, so a finding may be a step that is just being
+/// taken: it counts only when it is still there after several looks. Exit code 3: something is broken; 69: a
+/// store cannot be read. Example: souk verify --data ./souk-data
+#[derive(Args)]
+pub struct Verify {
+    /// The data folder of the shop [default: ./souk-data]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// How to print the result
+    #[arg(long, value_enum, default_value = "table")]
+    output: Format,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Table,
+    Json,
+}
+
+/// How often a finding must be seen to count.
+const LOOKS: u32 = 6;
+/// The wait between two looks.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(700);
+
+impl Verify {
+    /// Prints the table of checks.
+    pub fn run(self, file: Option<&Path>) -> Result<(), Failure> {
+        let flag = self.data.as_ref().map(|data| data.display().to_string());
+        let data = settings::data_dir(&settings::load(file, &[("data.dir", flag)])?);
+        let (findings, facts) = settled(&data)?;
+        let broken: usize = findings.iter().map(|finding| finding.count).sum();
+        match self.output {
+            Format::Table => {
+                output::print(&render(&findings));
+                output::line(&format!(
+                    "{} orders, {} reservations, {} payments; {}",
+                    output::thousands(facts.orders.len() as u64),
+                    output::thousands(facts.reservations.len() as u64),
+                    output::thousands(facts.payments.len() as u64),
+                    facts.rest
+                ));
+            }
+            Format::Json => output::line(&serde_json::json!({"broken": broken, "checks": findings}).to_string()),
+        }
+        match broken {
+            0 => Ok(()),
+            n => Err(Failure::new(exit::DIFFERENCES, format!("{n} violation(s) in {}", data.display()))),
+        }
+    }
+}
+
+/// Looks until a look finds nothing, or the same things have been found often enough.
+fn settled(data: &Path) -> Result<(Vec<Finding>, Facts), Failure> {
+    let mut standing: Option<Vec<Finding>> = None;
+    for look in 1.. {
+        let facts = Facts::gather(data)?;
+        let found = check(&facts);
+        let both = match standing {
+            None => found,
+            Some(before) => in_both(&before, found),
+        };
+        let is_clean = both.iter().all(|finding| finding.count == 0);
+        if is_clean || look == LOOKS {
+            return Ok((both, facts));
+        }
+        standing = Some(both);
+        std::thread::sleep(BETWEEN_LOOKS);
+    }
+    unreachable!("the loop ends at the last look")
+}
+
+/// What the second look found again. A list that was cut short counts as found.
+fn in_both(before: &[Finding], found: Vec<Finding>) -> Vec<Finding> {
+    let keep = |mut finding: Finding| {
+        let earlier = before.iter().find(|earlier| earlier.check == finding.check);
+        let was_cut = earlier.is_some_and(|earlier| earlier.count > earlier.ids.len()) || finding.count > finding.ids.len();
+        if !was_cut {
+            finding.ids.retain(|id| earlier.is_some_and(|earlier| earlier.ids.contains(id)));
+            finding.count = finding.ids.len();
+        }
+        finding
+    };
+    found.into_iter().map(keep).collect()
+}

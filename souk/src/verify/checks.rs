@@ -1,0 +1,213 @@
+//! The invariants across services, each with its number, its count and the ids that break it.
+use super::Facts;
+use crate::output;
+use serde::Serialize;
+use souk_contracts::terms::{OrderId, PaymentId, Sku};
+use souk_decider::Aggregate;
+use souk_inventory::domain::{Phase, Reservation};
+use souk_inventory::invariants as stock;
+use souk_kernel::TypeId;
+use souk_order::domain::order::{Label, Order};
+use souk_order::invariants as orders;
+use souk_payment::domain::{Payment, ledger::Account};
+use souk_payment::invariants as payments;
+use std::collections::BTreeMap;
+
+/// How many offending ids a finding lists.
+pub const IDS_MAX: usize = 20;
+
+/// One check and what breaks it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// Its number, for example `V2`.
+    pub check: &'static str,
+    /// What must hold.
+    pub rule: &'static str,
+    /// How many things it was asked of.
+    pub asked: usize,
+    /// How many break it.
+    pub count: usize,
+    /// The first of these, each with what is wrong.
+    pub ids: Vec<String>,
+}
+
+/// Every check, whether it finds something or not, in order.
+pub fn check(facts: &Facts) -> Vec<Finding> {
+    vec![
+        finding("V1", "the provider's books equal ours, payment by payment", facts.provider.len(), provider(facts)),
+        finding("V2", "a confirmed order has one committed reservation of its lines", facts.orders.len(), confirmed(facts)),
+        finding("V3", "an order that came to nothing holds no stock and no money", facts.orders.len(), came_to_nothing(facts)),
+        finding("V4", "every reservation and every promise of money belongs to an order", facts.reservations.len() + facts.payments.len(), orphans(facts)),
+        finding("V5", "stock is never negative and equals its ledgers", facts.stock.len(), shelves(facts)),
+        finding("V6", "the ledger balances and ties to the orders", facts.payments.len(), ledger(facts)),
+        finding("V7", "every store's log is whole and every read model equals its replay", facts.stores.len(), stores(facts)),
+        finding("V8", "no published event waits or is parked", 1, feeds(facts)),
+        finding("V9", "every saga has ended, goes on, or has called a person", facts.orders.len(), sagas(facts)),
+        finding("V13", "one order per quote, one quote per external reference", facts.quotes.len(), once(facts)),
+        finding("V14", "every order sells what its quote promised, at its prices", facts.orders.len(), promised(facts)),
+    ]
+}
+
+fn finding(check: &'static str, rule: &'static str, asked: usize, broken: Vec<String>) -> Finding {
+    let count = broken.len();
+    Finding { check, rule, asked, count, ids: broken.into_iter().take(IDS_MAX).collect() }
+}
+
+/// The findings as a table, the offending ids below it.
+pub fn render(findings: &[Finding]) -> String {
+    let verdict = |finding: &Finding| if finding.count == 0 { "holds".to_owned() } else { format!("{} broken", finding.count) };
+    let rows: Vec<_> = findings.iter().map(|f| vec![f.check.to_owned(), verdict(f), f.rule.to_owned()]).collect();
+    let mut text = output::table(&["check", "verdict", "what must hold"], &rows);
+    for finding in findings.iter().filter(|finding| finding.count > 0) {
+        for id in &finding.ids {
+            text.push_str(&format!("  {} {id}\n", finding.check));
+        }
+        if finding.count > finding.ids.len() {
+            text.push_str(&format!("  {} … and {} more\n", finding.check, finding.count - finding.ids.len()));
+        }
+    }
+    text
+}
+
+fn provider(facts: &Facts) -> Vec<String> {
+    let ours: Vec<_> = facts.payments.iter().filter_map(|(id, (payment, _))| payments::Ours::of(*id, payment)).collect();
+    payments::differences(&ours, &facts.provider).into_iter().map(|broken| broken.what).collect()
+}
+
+/// The reservation of an order.
+fn reservation(facts: &Facts, order: OrderId) -> Option<&Reservation> {
+    facts.reservations.get(&order.to_string()).map(|(reservation, _)| reservation)
+}
+
+/// The payment of an order: its id is made of the order's.
+fn payment(facts: &Facts, order: OrderId) -> Option<&Payment> {
+    facts.payments.get(&PaymentId::from_uuid(order.uuid())).map(|(payment, _)| payment)
+}
+
+fn pieces(reservation: &Reservation) -> BTreeMap<Sku, u64> {
+    let mut pieces = BTreeMap::new();
+    for line in reservation.open_lines() {
+        *pieces.entry(line.sku.clone()).or_insert(0) += u64::from(line.quantity.get());
+    }
+    pieces
+}
+
+fn with_label<'a>(facts: &'a Facts, wanted: &'a [Label]) -> impl Iterator<Item = (OrderId, &'a Order)> {
+    facts.orders.iter().filter(|(_, order)| wanted.contains(&order.label())).map(|(id, order)| (*id, order))
+}
+
+fn confirmed(facts: &Facts) -> Vec<String> {
+    let confirmed = with_label(facts, &[Label::Confirmed]);
+    let wrong = confirmed.filter_map(|(id, order)| {
+        let Some(reservation) = reservation(facts, id) else { return Some(format!("{id} has no reservation")) };
+        let is_committed = matches!(reservation.phase(), Phase::Committed(_));
+        let wanted = orders::facts(order)?.pieces;
+        let promised = payment(facts, id).map_or(0, |payment| payment.authorized_minor());
+        let total = orders::facts(order)?.total.minor_units();
+        match (is_committed, pieces(reservation) == wanted, promised >= total) {
+            (false, _, _) => Some(format!("{id}: its reservation is {:?}", reservation.phase())),
+            (true, false, _) => Some(format!("{id}: its reservation holds other lines")),
+            (true, true, false) => Some(format!("{id}: {promised} promised of {total}")),
+            (true, true, true) => None,
+        }
+    });
+    wrong.collect()
+}
+
+fn came_to_nothing(facts: &Facts) -> Vec<String> {
+    let ended = with_label(facts, &[Label::Rejected, Label::Cancelled]);
+    let wrong = ended.filter_map(|(id, _)| {
+        let held: u64 = reservation(facts, id).map_or(0, |reservation| pieces(reservation).values().sum());
+        let kept = payment(facts, id).map_or(0, kept);
+        (held > 0 || kept != 0).then(|| format!("{id}: {held} pieces and {kept} minor units are still held"))
+    });
+    wrong.collect()
+}
+
+/// What is promised or taken and not given back.
+fn kept(payment: &Payment) -> i64 {
+    let is_voided = *payment.void() == souk_payment::domain::Void::Done;
+    let taken = payment.captured_minor() - payment.refunded_minor();
+    let promised = if is_voided || payment.has_captures() { 0 } else { payment.authorized_minor() };
+    taken + promised
+}
+
+fn orphans(facts: &Facts) -> Vec<String> {
+    let holds = |reservation: &Reservation| !reservation.open_lines().is_empty();
+    let stock = facts.reservations.iter().filter(|(id, (reservation, _))| {
+        holds(reservation) && id.parse().map_or(true, |id: OrderId| !facts.orders.contains_key(&id))
+    });
+    let money = facts.payments.iter().filter(|(id, (payment, _))| {
+        kept(payment) != 0 && !facts.orders.contains_key(&OrderId::from_uuid(id.uuid()))
+    });
+    let stock = stock.map(|(id, _)| format!("reservation {id} has no order"));
+    stock.chain(money.map(|(id, _)| format!("{id} has no order"))).collect()
+}
+
+fn shelves(facts: &Facts) -> Vec<String> {
+    let mut broken = stock::within_bounds(&facts.stock);
+    broken.extend(stock::on_hand_is_moved(&facts.stock, &facts.movements));
+    broken.extend(stock::reserved_is_held(&facts.stock, facts.reservations.values().map(|(reservation, _)| reservation)));
+    for (id, (_, history)) in &facts.reservations {
+        broken.extend(stock::is_legal(id, history.iter().map(AsRef::as_ref)));
+    }
+    broken.iter().map(ToString::to_string).collect()
+}
+
+fn ledger(facts: &Facts) -> Vec<String> {
+    let mut broken = Vec::new();
+    for (id, (payment, history)) in &facts.payments {
+        broken.extend(payments::check(payment, history).err().map(|b| format!("{id}: {} {}", b.invariant, b.what)));
+    }
+    let mut by_currency = BTreeMap::new();
+    for ((account, currency), minor) in &facts.ledger {
+        let (sum, clearing) = by_currency.entry(*currency).or_insert((0, 0));
+        *sum += minor;
+        *clearing += if *account == Account::ProviderClearing { *minor } else { 0 };
+    }
+    for (currency, (sum, clearing)) in by_currency {
+        let of_payments = facts.payments.values().filter(|(payment, _)| payment.request().is_some_and(|r| r.amount.currency() == currency));
+        let net: i64 = of_payments.map(|(payment, _)| payment.captured_minor() - payment.refunded_minor()).sum();
+        if sum != 0 || clearing != net {
+            broken.push(format!("{currency}: the accounts add up to {sum}, clearing is {clearing}, payments say {net}"));
+        }
+    }
+    broken
+}
+
+fn stores(facts: &Facts) -> Vec<String> {
+    let in_stores = facts.stores.iter().map(|(service, finding)| format!("{service} {} {}: {}", finding.check, finding.id, finding.what));
+    let totals = facts.orders.iter().filter(|(_, order)| !orders::total_is_sum_of_lines(order));
+    in_stores.chain(totals.map(|(id, _)| format!("{id}: its total is not the sum of its lines"))).collect()
+}
+
+/// Waiting is no violation while the shop runs; being parked is.
+fn feeds(facts: &Facts) -> Vec<String> {
+    let parked = facts.rest.parked;
+    (parked > 0).then(|| format!("{parked} events are parked")).into_iter().collect()
+}
+
+fn sagas(facts: &Facts) -> Vec<String> {
+    let all = facts.orders.iter().filter_map(|(id, order)| Some((id, orders::facts(order)?)));
+    all.filter(|(_, facts)| !orders::saga_fits_status(facts)).map(|(id, facts)| format!("{id} is {:?}", facts.label)).collect()
+}
+
+fn once(facts: &Facts) -> Vec<String> {
+    let known: Vec<_> = facts.orders.values().filter_map(orders::facts).collect();
+    let quotes = orders::quotes_with_two_orders(known.iter()).into_iter().map(|id| format!("{id} has two orders"));
+    let mut refs: BTreeMap<&str, usize> = BTreeMap::new();
+    for order in known.iter().filter(|order| !order.external_ref.is_empty()) {
+        *refs.entry(&order.external_ref).or_default() += 1;
+    }
+    let refs = refs.into_iter().filter(|(_, count)| *count > 1).map(|(name, count)| format!("{name} has {count} orders"));
+    quotes.chain(refs).collect()
+}
+
+fn promised(facts: &Facts) -> Vec<String> {
+    let placed = facts.orders.iter().filter_map(|(id, order)| Some((id, order.placed()?)));
+    let wrong = placed.filter(|(_, placed)| {
+        let quote = facts.quotes.get(&placed.quote_id).and_then(|quote| quote.created());
+        quote.is_none_or(|quote| quote.lines != placed.lines || quote.total != placed.total)
+    });
+    wrong.map(|(id, _)| format!("{id} sells something else than its quote")).collect()
+}

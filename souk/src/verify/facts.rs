@@ -1,0 +1,166 @@
+//! What every store says, folded from its log by its service's own rules.
+use super::rest::{self, Rest, unreadable};
+use crate::failure::{Failure, exit};
+use crate::{settings, shop};
+use souk_contracts::terms::{OrderId, PaymentId, QuoteId};
+use souk_decider::Aggregate;
+use souk_eventstore::{Recorded, audit};
+use souk_inventory::domain::{Reservation, ReservationEvent};
+use souk_inventory::invariants::{Movement, StockRow};
+use souk_kernel::{Currency, TypeId};
+use souk_order::domain::order::Order;
+use souk_order::domain::quote::Quote;
+use souk_payment::domain::ledger::{Account, Transaction};
+use souk_payment::domain::{Payment, PaymentEvent};
+use souk_payment::invariants::Theirs;
+use souk_provider::truth::Books;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Everything that the checks look at, at about one moment.
+#[derive(Default)]
+pub struct Facts {
+    /// Every order.
+    pub orders: BTreeMap<OrderId, Order>,
+    /// Every quote.
+    pub quotes: BTreeMap<QuoteId, Quote>,
+    /// Every reservation by the order's id, with its history.
+    pub reservations: BTreeMap<String, (Reservation, Vec<Arc<ReservationEvent>>)>,
+    /// Every shelf as the view has it.
+    pub stock: Vec<StockRow>,
+    /// Everything that came or went.
+    pub movements: Vec<Movement>,
+    /// Every payment with its history.
+    pub payments: BTreeMap<PaymentId, (Payment, Vec<PaymentEvent>)>,
+    /// What the events of payments post, summed by account and currency.
+    pub ledger: BTreeMap<(Account, Currency), i64>,
+    /// What the provider says.
+    pub provider: Vec<Theirs>,
+    /// What is wrong within single stores.
+    pub stores: Vec<(&'static str, audit::Finding)>,
+    /// What is on its way.
+    pub rest: Rest,
+}
+
+/// A part of the facts, from one store.
+type Part = Box<dyn FnOnce(&mut Facts) + Send>;
+
+impl Facts {
+    /// Reads every store under `data`, side by side. The provider is read last: its books may be ahead of
+    /// ours for a moment, never behind.
+    pub fn gather(data: &Path) -> Result<Facts, Failure> {
+        for (role, _) in settings::ROLES {
+            if !rest::path(data, role).exists() {
+                let message = format!("{} has no store of {role}; is this a shop's data folder?", data.display());
+                return Err(Failure::new(exit::UNAVAILABLE, message));
+            }
+        }
+        let readers: [fn(&Path) -> Result<Part, Failure>; 4] = [orders, inventory, payments, stores];
+        let parts: Vec<Result<Part, Failure>> = std::thread::scope(|scope| {
+            let reading: Vec<_> = readers.iter().map(|read| scope.spawn(|| read(data))).collect();
+            reading.into_iter().map(|one| one.join().expect("reading a store does not panic")).collect()
+        });
+        let mut facts = Facts { rest: Rest::look(data)?, ..Facts::default() };
+        for part in parts {
+            part?(&mut facts);
+        }
+        facts.provider = provider(data)?;
+        Ok(facts)
+    }
+}
+
+/// Folds an event into the state of its stream, if it is of this kind.
+fn fold<A: Aggregate, K: Ord>(states: &mut BTreeMap<K, A>, key: Option<K>, recorded: &Recorded) {
+    if let (Some(event), Some(key)) = (recorded.of::<A>(), key) {
+        states.entry(key).or_default().evolve(&event);
+    }
+}
+
+/// The typed id in a stream's name.
+fn id<T: TypeId + std::str::FromStr>(recorded: &Recorded) -> Option<T> {
+    recorded.stream.id().parse().ok()
+}
+
+fn orders(data: &Path) -> Result<Part, Failure> {
+    let (mut orders, mut quotes) = (BTreeMap::<OrderId, Order>::new(), BTreeMap::<QuoteId, Quote>::new());
+    let read = rest::open(data, "order")?.for_each(|recorded| {
+        fold(&mut orders, id(recorded), recorded);
+        fold(&mut quotes, id(recorded), recorded);
+    });
+    read.map_err(unreadable)?;
+    Ok(Box::new(move |facts| (facts.orders, facts.quotes) = (orders, quotes)))
+}
+
+fn inventory(data: &Path) -> Result<Part, Failure> {
+    let audit = rest::open(data, "inventory")?;
+    let mut reservations = BTreeMap::<String, (Reservation, Vec<Arc<ReservationEvent>>)>::new();
+    let mut movements = Vec::new();
+    let read = audit.for_each(|recorded| {
+        movements.extend(souk_inventory::views::movements_of(recorded));
+        if let Some(event) = recorded.of::<Reservation>() {
+            let (state, history) = reservations.entry(recorded.stream.id().to_owned()).or_default();
+            state.evolve(&event);
+            history.push(event);
+        }
+    });
+    read.map_err(unreadable)?;
+    let mut stock: Vec<StockRow> = Vec::new();
+    loop {
+        let rows = audit.query(&souk_inventory::views::stock_behind(stock.last())).map_err(unreadable)?;
+        if rows.is_empty() {
+            break;
+        }
+        stock.extend(rows.iter().map(souk_inventory::views::stock_row));
+    }
+    Ok(Box::new(move |facts| {
+        (facts.reservations, facts.movements, facts.stock) = (reservations, movements, stock);
+    }))
+}
+
+fn payments(data: &Path) -> Result<Part, Failure> {
+    let mut payments = BTreeMap::<PaymentId, (Payment, Vec<PaymentEvent>)>::new();
+    let mut ledger = BTreeMap::<(Account, Currency), i64>::new();
+    let read = rest::open(data, "payment")?.for_each(|recorded| {
+        let (Some(event), Some(id)) = (recorded.of::<Payment>(), id(recorded)) else { return };
+        if let Some(transaction) = Transaction::of(&event) {
+            for posting in transaction.postings {
+                *ledger.entry((posting.account, transaction.currency)).or_default() += posting.minor_units;
+            }
+        }
+        let (state, history) = payments.entry(id).or_default();
+        state.evolve(&event);
+        history.push(event.as_ref().clone());
+    });
+    read.map_err(unreadable)?;
+    Ok(Box::new(move |facts| (facts.payments, facts.ledger) = (payments, ledger)))
+}
+
+fn provider(data: &Path) -> Result<Vec<Theirs>, Failure> {
+    let mut books = Books::default();
+    let mut failed = None;
+    let read = rest::open(data, "provider")?.for_each(|recorded| failed = failed.take().or(books.take(recorded).err()));
+    read.map_err(unreadable)?;
+    if let Some(fault) = failed {
+        return Err(unreadable(fault));
+    }
+    let theirs = books.truths().map(|truth| Theirs {
+        authorization_key: truth.authorization_key,
+        currency: truth.currency,
+        authorized_minor: truth.authorized_minor,
+        captured_minor: truth.captured_minor,
+        refunded_minor: truth.refunded_minor,
+        voided: truth.voided,
+    });
+    Ok(theirs.collect())
+}
+
+/// Every store by itself: numbering, tables, and each view beside one that is built anew from the log.
+fn stores(data: &Path) -> Result<Part, Failure> {
+    let mut findings = Vec::new();
+    for service in shop::services() {
+        let found = rest::open(data, service.name())?.findings(&service.views(), service.publish());
+        findings.extend(found.map_err(unreadable)?.into_iter().map(|finding| (service.name(), finding)));
+    }
+    Ok(Box::new(move |facts| facts.stores = findings))
+}
