@@ -17,6 +17,7 @@ use souk_contracts::payment::v1::{
     VoidRequest,
 };
 use souk_contracts::terms::{CartId, Market, PaymentId, Quantity, Sku, money_from_proto};
+use souk_contracts::types::v1::Money as MoneyMessage;
 use souk_host::Resources;
 use souk_identity::ServiceIdentity;
 use souk_kernel::{Code, Error, Timestamp, TypeId};
@@ -183,7 +184,7 @@ impl Effects {
     async fn return_money(&self, cx: &Cx, placed: &OrderPlaced) -> Outcome {
         match self.ask_void(cx, placed, order::CANCELLED_BY_CUSTOMER).await {
             Ok(answer) => voided(answer),
-            Err(error) if error.reason() == "ALREADY_CAPTURED" => self.refund(cx, placed).await,
+            Err(error) if is_recorded_refusal(&error, &["ALREADY_CAPTURED"]) => self.refund(cx, placed).await,
             Err(error) => silent(&error),
         }
     }
@@ -196,7 +197,7 @@ impl Effects {
             reason: order::CANCELLED_BY_CUSTOMER.to_owned(),
         };
         let answer = self.payment.refund(self.to_payment(cx, placed), request).await;
-        refunded(answer.map(|answer| answer.payment))
+        refunded(answer.map(|answer| answer.payment), placed)
     }
 
     fn to_inventory(&self, cx: &Cx, placed: &OrderPlaced) -> Cx {
@@ -355,16 +356,8 @@ fn captured(answer: Answer<Payment>, placed: &OrderPlaced) -> Outcome {
         }
         Err(error) => silent(&error),
         Ok(None) => unexpected("no payment"),
-        Ok(Some(payment)) => {
-            let taken = payment.captured.as_ref().map_or(0, |money| money.minor_units);
-            match payment.status() {
-                PaymentStatus::Captured | PaymentStatus::PartiallyRefunded | PaymentStatus::Refunded => {
-                    Outcome::done()
-                }
-                _ if taken == placed.total.minor_units() => Outcome::done(),
-                _ => unexpected(payment.status),
-            }
-        }
+        Ok(Some(payment)) if is_total(payment.captured.as_ref(), placed) => Outcome::done(),
+        Ok(Some(payment)) => unexpected(payment.status),
     }
 }
 
@@ -378,19 +371,122 @@ fn voided(payment: Option<Payment>) -> Outcome {
 }
 
 /// What an answer to Refund means.
-fn refunded(answer: Answer<Payment>) -> Outcome {
+fn refunded(answer: Answer<Payment>, placed: &OrderPlaced) -> Outcome {
     match answer {
         Err(error) if is_recorded_refusal(&error, &["REFUND_REFUSED"]) => {
             Outcome::refused(error.reason(), error.message())
         }
         Err(error) => silent(&error),
-        Ok(payment) => match payment.as_ref().map(Payment::status) {
-            Some(PaymentStatus::Refunded) => Outcome::Done(cancel::REFUNDED.into()),
-            other => unexpected(other),
-        },
+        Ok(None) => unexpected("no payment"),
+        Ok(Some(payment)) if is_total(payment.refunded.as_ref(), placed) => {
+            Outcome::Done(cancel::REFUNDED.into())
+        }
+        Ok(Some(payment)) => unexpected(payment.status),
     }
+}
+
+/// Whether all of the order's money moved; the amount says so more plainly than a status, also when it is 0.
+fn is_total(moved: Option<&MoneyMessage>, placed: &OrderPlaced) -> bool {
+    moved.and_then(|money| money_from_proto(money).ok()) == Some(placed.total)
 }
 
 fn is_recorded_refusal(error: &Error, reasons: &[&str]) -> bool {
     error.code() == Code::FailedPrecondition && reasons.contains(&error.reason())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::order::{OrderEvent, Place, place};
+    use crate::domain::samples::{at, gbp, of_cart, offer, order_id};
+    use souk_kernel::Money;
+
+    fn placed() -> Arc<OrderPlaced> {
+        let placing =
+            Place { order_id: order_id(), placed_by: "gst_1".into(), payment_method_token: "ok".into() };
+        let events = place(&Order::default(), &offer(of_cart()), &placing, at(0));
+        let OrderEvent::OrderPlaced(placed) = &events[0] else { panic!("{events:?}") };
+        placed.clone()
+    }
+
+    /// `done`, a refusal's reason, or `unknown`.
+    fn word(outcome: Outcome) -> String {
+        match outcome {
+            Outcome::Done(_) => "done".to_owned(),
+            Outcome::Refused { reason, .. } => reason,
+            Outcome::Unknown { .. } => "unknown".to_owned(),
+        }
+    }
+
+    #[test]
+    fn only_a_recorded_answer_of_inventory_counts() {
+        use ReservationStatus as Status;
+        let words = |status: Status, refusal_reason: &str| {
+            let answer = || {
+                let refusal_reason = refusal_reason.to_owned();
+                Ok(Some(Reservation { status: status.into(), refusal_reason, ..Reservation::default() }))
+            };
+            [reserved(answer()), committed(answer()), released(answer())].map(word)
+        };
+        let expired = "RESERVATION_EXPIRED";
+        assert_eq!(words(Status::Held, ""), ["done", "unknown", "unknown"]);
+        assert_eq!(words(Status::Committed, ""), ["done", "done", "unknown"]);
+        assert_eq!(words(Status::Expired, ""), ["done", expired, "done"]);
+        assert_eq!(words(Status::Released, "RESERVATION_RELEASED"), [expired, expired, "done"]);
+        assert_eq!(words(Status::Refused, "UNKNOWN_SKU"), ["UNKNOWN_SKU", "UNKNOWN_SKU", "done"]);
+        assert_eq!(words(Status::Unspecified, ""), ["unknown"; 3]);
+        assert_eq!([reserved(Ok(None)), committed(Ok(None)), released(Ok(None))].map(word), ["unknown"; 3]);
+    }
+
+    #[test]
+    fn only_a_recorded_answer_of_payment_counts() {
+        use PaymentStatus as Status;
+        let payment = |status: Status| Payment { status: status.into(), ..Payment::default() };
+        let authorize = |status| word(authorized(Ok(Some(payment(status)))));
+        assert_eq!(authorize(Status::Authorized), "done");
+        assert_eq!(authorize(Status::Declined), "PAYMENT_DECLINED");
+        assert_eq!(authorize(Status::Voided), "PAYMENT_DECLINED");
+        for silent in [Status::Authorizing, Status::Unknown, Status::Unspecified, Status::Refunded] {
+            assert_eq!(authorize(silent), "unknown", "{silent:?}");
+        }
+        let void = |status| word(voided(Some(payment(status))));
+        assert_eq!((void(Status::Voided).as_str(), void(Status::Declined).as_str()), ("done", "done"));
+        assert_eq!(
+            (void(Status::Authorized).as_str(), void(Status::Unknown).as_str()),
+            ("unknown", "unknown")
+        );
+    }
+
+    #[test]
+    fn money_has_moved_when_all_of_it_has() {
+        let placed = placed();
+        let moved = |minor| {
+            let money = Some(Money::new(minor, gbp()).into());
+            Payment { captured: money.clone(), refunded: money, ..Payment::default() }
+        };
+        let all = placed.total.minor_units();
+        for (minor, expected) in [(all, "done"), (all - 1, "unknown"), (0, "unknown")] {
+            assert_eq!(word(captured(Ok(Some(moved(minor))), &placed)), expected);
+            assert_eq!(word(refunded(Ok(Some(moved(minor))), &placed)), expected);
+        }
+        assert_eq!(word(captured(Ok(Some(Payment::default())), &placed)), "unknown");
+    }
+
+    #[test]
+    fn an_error_is_never_a_refusal_unless_payment_records_it() {
+        let codes = [Code::PermissionDenied, Code::InvalidArgument, Code::NotFound, Code::Unavailable];
+        let placed = placed();
+        for code in codes {
+            let error = || Error::new(code, "CAPTURE_REFUSED", "no");
+            assert_eq!(word(reserved(Err(error()))), "unknown");
+            assert_eq!(word(authorized(Err(error()))), "unknown");
+            assert_eq!(word(captured(Err(error()), &placed)), "unknown");
+        }
+        let error = |reason| Error::new(Code::FailedPrecondition, reason, "no");
+        assert_eq!(word(authorized(Err(error("PAYMENT_CONFLICT")))), "unknown");
+        assert_eq!(word(captured(Err(error("CAPTURE_REFUSED")), &placed)), "CAPTURE_REFUSED");
+        assert_eq!(word(captured(Err(error("PAYMENT_CONFLICT")), &placed)), "unknown");
+        assert_eq!(word(refunded(Err(error("REFUND_REFUSED")), &placed)), "REFUND_REFUSED");
+        assert_eq!(word(refunded(Err(error("CAPTURE_REFUSED")), &placed)), "unknown");
+    }
 }

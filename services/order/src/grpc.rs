@@ -624,7 +624,11 @@ mod watch {
                     return Ok(Some(transition));
                 }
                 self.head.borrow_and_update();
-                if self.read().await? {
+                // The head moves with every commit of the service; the cached version tells for nothing
+                // whether this order moved.
+                let moved = self.store.state::<Order>(&self.stream).await?.version() > self.version;
+                if moved {
+                    self.read().await?;
                     continue;
                 }
                 if self.order.is_over() || self.head.changed().await.is_err() {
@@ -633,8 +637,8 @@ mod watch {
             }
         }
 
-        /// Folds what is new; whether there was anything.
-        async fn read(&mut self) -> Result<bool, Error> {
+        /// Folds what is new.
+        async fn read(&mut self) -> Result<(), Error> {
             let events = self.store.read_stream(&self.stream, self.version, EVENTS_PER_READ).await?;
             for recorded in &events {
                 let event = recorded.event()?;
@@ -645,7 +649,7 @@ mod watch {
                     self.ready.push_back(proto::transition(what, &self.order, recorded.time));
                 }
             }
-            Ok(!events.is_empty())
+            Ok(())
         }
     }
 }

@@ -310,7 +310,13 @@ impl payment::PaymentService for World {
                     funds.taken += request.amount.as_ref().map_or(0, |money| money.minor_units);
                 }
                 Status::Captured | Status::Refunded => {}
-                _ => return Err(refused("PAYMENT_VOIDED")),
+                Status::Unspecified
+                | Status::Authorizing
+                | Status::Unknown
+                | Status::PartiallyCaptured
+                | Status::Declined
+                | Status::Voided
+                | Status::PartiallyRefunded => return Err(refused("PAYMENT_VOIDED")),
             }
             Ok(payment::CaptureResponse { payment: Some(books.payment(&request.payment_id)) })
         })
@@ -320,10 +326,11 @@ impl payment::PaymentService for World {
         self.carry("void", move |books| {
             use payment::PaymentStatus as Status;
             let funds = books.funds(&request.payment_id);
-            match funds.status {
-                Status::Captured | Status::Refunded => return Err(refused("ALREADY_CAPTURED")),
-                Status::Declined => {}
-                _ => funds.status = Status::Voided,
+            if matches!(funds.status, Status::Captured | Status::Refunded) {
+                return Err(refused("ALREADY_CAPTURED"));
+            }
+            if funds.status != Status::Declined {
+                funds.status = Status::Voided;
             }
             Ok(payment::VoidResponse { payment: Some(books.payment(&request.payment_id)) })
         })

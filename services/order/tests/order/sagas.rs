@@ -215,6 +215,36 @@ async fn a_refused_capture_calls_a_person_and_can_still_be_cancelled() {
 }
 
 #[tokio::test]
+async fn a_long_silence_calls_a_person_and_goes_on_when_it_ends() {
+    let shop = Shop::open().await;
+    for (step, label) in
+        [("reserve", Label::Pending), ("authorize", Label::Pending), ("capture", Label::Confirmed)]
+    {
+        shop.world.books(|books| books.unreachable = [step].into());
+        let quote = shop.quote().await;
+        let order_id = shop.place(&quote, step).await.expect("placed").order_id;
+        let order = shop.until(&order_id, Order::needs_attention).await;
+        assert_eq!(order.label(), label);
+        shop.check(&order_id, &order).await;
+        shop.world.books(|books| books.unreachable.clear());
+        let over = shop.until_over(&order_id).await;
+        assert!(!over.needs_attention() && over.label() == Label::Confirmed);
+    }
+}
+
+#[tokio::test]
+async fn a_refused_refund_calls_a_person() {
+    let shop = Shop::open().await;
+    shop.world.books(|books| books.unwilling.insert("refund"));
+    let order_id = shop.place_new().await.order_id;
+    shop.until_over(&order_id).await;
+    shop.cancel(&order_id, "cancel-1").await.expect("it can be cancelled");
+    let order = shop.until(&order_id, Order::needs_attention).await;
+    assert_eq!((order.label(), order.payment()), (Label::Cancelling, Payment::Captured));
+    shop.check(&order_id, &order).await;
+}
+
+#[tokio::test]
 async fn the_deadline_ends_a_sale_whose_payment_is_silent() {
     let shop = Shop::open().await;
     shop.world.books(|books| books.unreachable.insert("authorize"));

@@ -142,9 +142,10 @@ fn a_second_cancel_changes_nothing_and_a_rejected_order_cannot_be_cancelled() {
 fn a_stranger_cannot_cancel_and_only_staffs_words_are_kept() {
     let by = |caller: Caller| cancel(&placed(), &asked_by(caller));
     assert_eq!(by(customer("gst_2")).expect_err("not theirs").reason, "NOT_FOUND");
-    let note = |caller: Caller| match &by(caller).expect("allowed")[0] {
-        OrderEvent::CancelRequested(asked) => asked.note.clone(),
-        other => panic!("{other:?}"),
+    let note = |caller: Caller| {
+        let events = by(caller).expect("allowed");
+        let OrderEvent::CancelRequested(asked) = &events[0] else { panic!("{events:?}") };
+        asked.note.clone()
     };
     assert_eq!((note(customer("gst_1")), note(seller())), (String::new(), "too late".to_owned()));
 }
@@ -423,5 +424,35 @@ fn every_stored_shape_stays_readable() {
         subject: "gst_1".into(),
         reason: CANCELLED_BY_CUSTOMER.into(),
     }));
+    examples.extend(saga_moves().into_iter().map(OrderEvent::SagaMoved));
     souk_decider::golden::check(env!("CARGO_MANIFEST_DIR"), &examples);
+}
+
+/// Every other move of a saga: they are stored in this service's streams, so their shapes are kept here.
+fn saga_moves() -> Vec<souk_saga::Event> {
+    use souk_saga::Event;
+    let (saga, step) = (|| "place".to_owned(), || "reserve".to_owned());
+    let reason = || "INSUFFICIENT_STOCK".to_owned();
+    vec![
+        Event::StepRefused { saga: saga(), step: step(), reason: reason(), detail: "A: 1 of 3".into() },
+        Event::StepDelayed {
+            saga: saga(),
+            step: step(),
+            direction: Direction::Do,
+            attempts: 10,
+            reason: "timeout".into(),
+        },
+        Event::UndoStarted { saga: saga(), reason: reason(), steps: vec![step()] },
+        Event::StepUndone { saga: saga(), step: step() },
+        Event::NeedsOperator {
+            saga: saga(),
+            step: step(),
+            direction: Direction::Undo,
+            reason: "timeout".into(),
+            refused: false,
+        },
+        Event::Completed { saga: saga() },
+        Event::Undone { saga: saga(), reason: reason() },
+        Event::Abandoned { saga: saga(), reason: CANCELLED_BY_CUSTOMER.into() },
+    ]
 }
