@@ -33,6 +33,9 @@ pub trait StoredEvent: Clone + fmt::Debug + Send + Sync + 'static {
     }
 }
 
+/// Lifts the JSON of one schema to the next. Pure.
+pub type Lift = fn(Json) -> Json;
+
 /// Why a stored event cannot be read. Reading stops there: to skip an event is to invent a history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DecodeError {
@@ -130,7 +133,7 @@ macro_rules! stored_events {
             fn from_json(kind: &str, schema: u16, json: &str) -> ::std::result::Result<Self, $crate::DecodeError> {
                 match kind {
                     $( stringify!($kind) => {
-                        let lifts: &[(u16, fn($crate::Json) -> $crate::Json)] = &[ $( $( ($from, $lift), )+ )? ];
+                        let lifts: &[(u16, $crate::Lift)] = &[ $( $( ($from, $lift), )+ )? ];
                         $crate::__macro::decode(kind, schema, $schema, lifts, json).map(Self::$kind)
                     } )+
                     _ => Err($crate::DecodeError::UnknownKind { kind: kind.to_owned() }),
@@ -153,7 +156,7 @@ pub fn decode<T: DeserializeOwned>(
     kind: &str,
     schema: u16,
     newest: u16,
-    lifts: &[(u16, fn(Json) -> Json)],
+    lifts: &[(u16, Lift)],
     json: &str,
 ) -> Result<T, DecodeError> {
     let malformed =

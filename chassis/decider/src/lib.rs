@@ -50,7 +50,7 @@ mod event;
 mod record;
 pub mod testing;
 
-pub use event::{Aggregate, DecodeError, StoredEvent, fold};
+pub use event::{Aggregate, DecodeError, Lift, StoredEvent, fold};
 pub use record::{Document, Record, RecordCommand, RecordEvent};
 /// A piece of JSON, as upcasters see it.
 pub use serde_json::Value as Json;

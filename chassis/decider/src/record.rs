@@ -1,6 +1,6 @@
 //! A ready-made decider for things that are documents: they are created, replaced as a whole and retired,
 //! and have no rules of their own beyond that.
-use crate::{Aggregate, DecodeError, Json, StoredEvent};
+use crate::{Aggregate, DecodeError, Lift, StoredEvent};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use souk_kernel::{Code, Rejection};
@@ -15,7 +15,7 @@ pub trait Document: Serialize + DeserializeOwned + Clone + PartialEq + Debug + S
     /// The number of its JSON's shape.
     const SCHEMA: u16 = 1;
     /// For each older shape its number and the function that lifts it to the next.
-    const LIFTS: &'static [(u16, fn(Json) -> Json)] = &[];
+    const LIFTS: &'static [(u16, Lift)] = &[];
 }
 
 /// A document's state.

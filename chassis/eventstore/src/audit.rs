@@ -12,7 +12,6 @@ use crate::{
 };
 use souk_decider::Aggregate;
 use souk_sql::{Connection, Names, OpenFor, Value, dialect};
-use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -78,6 +77,19 @@ impl Audit {
     /// The last position.
     pub fn head(&self) -> Position {
         Position(self.head.position)
+    }
+
+    /// The number of the last published event; 0 when nothing was published.
+    pub fn feed_head(&self) -> u64 {
+        self.head.feed_seq
+    }
+
+    /// The events of a stream after a version, oldest first.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn read_stream(&self, stream: &StreamId, after: u64, limit: usize) -> Result<Vec<Recorded>, Fault> {
+        schema::read_stream(&mut lock(&self.db), stream, after, limit)
     }
 
     /// Passes on every event in order.
@@ -274,10 +286,11 @@ impl Audit {
             let columns: Vec<String> = columns.iter().map(|row| format!("\"{}\"", row.text(0))).collect();
             let columns = columns.join(", ");
             let sql = format!("SELECT {columns} FROM {{{}}} ORDER BY {columns}", table.name);
-            let expected = rebuilt.db.query(&Statement::new(sql.clone()))?;
+            let statement = Statement::new(sql);
+            let expected = rebuilt.db.query(&statement)?;
             let mut differences =
                 Differences { table: table.name, expected: expected.iter().peekable(), found };
-            db.for_each(&Cow::Owned(sql), &[], |row| {
+            db.for_each(&statement, |row| {
                 differences.stored(&row);
                 Ok(())
             })?;

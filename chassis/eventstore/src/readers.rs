@@ -16,7 +16,7 @@ const READ_MAX: Duration = Duration::from_secs(5);
 /// Where a reader reads.
 pub(crate) enum Source {
     /// Its own connection to the file.
-    Own(Connection),
+    Own(Box<Connection>),
     /// The one connection of a store in memory. The sequencer holds it for a whole batch, so that nobody sees
     /// half of one.
     Shared(Arc<Mutex<Connection>>),

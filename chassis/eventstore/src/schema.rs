@@ -2,7 +2,7 @@
 use crate::{CommitId, Fault, Parked, Position, Recorded, StreamId};
 use souk_decider::DecodeError;
 use souk_kernel::Timestamp;
-use souk_sql::{Connection, Error, OpenError, Row, Store, Value, dialect};
+use souk_sql::{Connection, Error, OpenError, Row, Statement, Store, Value, dialect};
 use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
@@ -258,7 +258,7 @@ pub(crate) fn read_feed(db: &mut Connection, after: u64, limit: usize) -> Result
 
 fn recorded(db: &mut Connection, sql: &'static str, args: &[Value]) -> Result<Vec<Recorded>, Fault> {
     let mut found = Vec::new();
-    db.for_each(&Cow::Borrowed(sql), args, |row| {
+    db.for_each(&Statement::new(sql).args(args.iter().cloned()), |row| {
         found.push(recorded_of(&row));
         Ok(())
     })?;
@@ -304,7 +304,7 @@ pub(crate) fn fold_stream(
     mut step: impl FnMut(&str, u16, &Arc<str>) -> Result<(), DecodeError>,
 ) -> Result<u64, Fault> {
     let (mut count, mut unreadable) = (0, None);
-    db.for_each(&Cow::Borrowed(FOLD_EVENTS), &[stream.text().into(), version.into()], |row| {
+    db.for_each(&Statement::new(FOLD_EVENTS).arg(stream.text()).arg(version), |row| {
         count += 1;
         if unreadable.is_none() {
             unreadable = step(row.text(0), row.get(1), &row.get(2)).err();

@@ -93,7 +93,7 @@ impl EventStore {
         for _ in 0..options.readers {
             let mut reader = own(OpenFor::Read)?;
             reader.watch_deadline().map_err(|e| OpenError::from_sql(path, &e))?;
-            sources.push(Source::Own(reader));
+            sources.push(Source::Own(Box::new(reader)));
         }
         let checkpoints = own(OpenFor::Maintain)?;
         let parts = Parts { db: Arc::new(Mutex::new(writer)), sources, checkpoints: Some(checkpoints), head };

@@ -130,7 +130,7 @@ impl Connection {
     /// # Errors
     /// Whatever the database says, sorted by [`crate::Kind`].
     pub fn execute(&mut self, statement: &Statement) -> Result<usize, Error> {
-        self.run(&statement.sql, &statement.args)
+        self.run(Text::of(statement), &statement.args)
     }
 
     /// Like [`Connection::execute`], with a constant text and values on the caller's stack.
@@ -138,14 +138,14 @@ impl Connection {
     /// # Errors
     /// Whatever the database says.
     pub fn run_constant(&mut self, sql: &'static str, args: &[Value]) -> Result<usize, Error> {
-        self.run(&Cow::Borrowed(sql), args)
+        self.run(Text::Constant(sql), args)
     }
 
-    fn run(&mut self, sql: &Cow<'static, str>, args: &[Value]) -> Result<usize, Error> {
+    fn run(&mut self, sql: Text<'_>, args: &[Value]) -> Result<usize, Error> {
         let text = self.text(sql)?;
-        let mut prepared = self.inner.prepare_cached(&text).map_err(|e| Error::from(e).in_statement(sql))?;
-        let changed = prepared.execute(rusqlite::params_from_iter(args.iter().map(Bound)));
-        changed.map_err(|e| Error::from(e).in_statement(sql))
+        let wrong = |e: rusqlite::Error| Error::from(e).in_statement(sql.portable());
+        let mut prepared = self.inner.prepare_cached(&text).map_err(wrong)?;
+        prepared.execute(rusqlite::params_from_iter(args.iter().map(Bound))).map_err(wrong)
     }
 
     /// Runs a statement and gives its rows.
@@ -162,7 +162,7 @@ impl Connection {
     /// Whatever the database says, or that there are too many rows.
     pub fn query_limited(&mut self, statement: &Statement, rows_max: usize) -> Result<Vec<Row>, Error> {
         let mut rows = Vec::new();
-        self.for_each(&statement.sql, &statement.args, |row| {
+        self.for_each(statement, |row| {
             if rows.len() == rows_max {
                 return Err(Error::statement(format!(
                     "the answer has more than {rows_max} rows; add a LIMIT"
@@ -180,7 +180,7 @@ impl Connection {
     /// Whatever the database says.
     pub fn rows_of(&mut self, sql: &'static str, args: &[Value]) -> Result<Vec<Row>, Error> {
         let mut rows = Vec::new();
-        self.for_each(&Cow::Borrowed(sql), args, |row| {
+        self.rows(Text::Constant(sql), args, |row| {
             rows.push(row);
             Ok(())
         })?;
@@ -193,12 +193,20 @@ impl Connection {
     /// Whatever the database or `each` says.
     pub fn for_each(
         &mut self,
-        sql: &Cow<'static, str>,
+        statement: &Statement,
+        each: impl FnMut(Row) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.rows(Text::of(statement), &statement.args, each)
+    }
+
+    fn rows(
+        &mut self,
+        sql: Text<'_>,
         args: &[Value],
         mut each: impl FnMut(Row) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let text = self.text(sql)?;
-        let wrong = |e: rusqlite::Error| Error::from(e).in_statement(sql);
+        let wrong = |e: rusqlite::Error| Error::from(e).in_statement(sql.portable());
         let mut prepared = self.inner.prepare_cached(&text).map_err(wrong)?;
         let columns = prepared.column_count();
         let mut rows = prepared.query(rusqlite::params_from_iter(args.iter().map(Bound))).map_err(wrong)?;
@@ -305,9 +313,9 @@ impl Connection {
     }
 
     /// The database's own text for `sql`, from the cache when it was seen before.
-    fn text(&mut self, sql: &Cow<'static, str>) -> Result<Arc<str>, Error> {
+    fn text(&mut self, sql: Text<'_>) -> Result<Arc<str>, Error> {
         match sql {
-            Cow::Borrowed(constant) => {
+            Text::Constant(constant) => {
                 let key = (constant.as_ptr() as usize, constant.len());
                 if let Some(text) = self.constants.get(&key) {
                     return Ok(Arc::clone(text));
@@ -316,7 +324,7 @@ impl Connection {
                 self.constants.insert(key, Arc::clone(&text));
                 Ok(text)
             }
-            Cow::Owned(owned) => {
+            Text::Given(owned) => {
                 if let Some(text) = self.owned.get(owned) {
                     return Ok(Arc::clone(text));
                 }
@@ -324,9 +332,31 @@ impl Connection {
                 if self.owned.len() >= OWNED_TEXTS_MAX {
                     self.owned.clear();
                 }
-                self.owned.insert(owned.clone(), Arc::clone(&text));
+                self.owned.insert(owned.to_owned(), Arc::clone(&text));
                 Ok(text)
             }
+        }
+    }
+}
+
+/// A portable text. A constant one is found again by its address.
+#[derive(Clone, Copy)]
+enum Text<'a> {
+    Constant(&'static str),
+    Given(&'a str),
+}
+
+impl<'a> Text<'a> {
+    fn of(statement: &'a Statement) -> Self {
+        match &statement.sql {
+            Cow::Borrowed(constant) => Text::Constant(constant),
+            Cow::Owned(given) => Text::Given(given),
+        }
+    }
+
+    fn portable(&self) -> &'a str {
+        match self {
+            Text::Constant(text) | Text::Given(text) => text,
         }
     }
 }

@@ -65,10 +65,7 @@ impl std::error::Error for Error {}
 
 impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
-        let kind = match &error {
-            rusqlite::Error::SqliteFailure(code, _) => kind_of(code),
-            _ => Kind::Statement,
-        };
+        let kind = error.sqlite_error().map_or(Kind::Statement, kind_of);
         Self::new(kind, error.to_string())
     }
 }
