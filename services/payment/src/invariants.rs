@@ -2,6 +2,8 @@
 use crate::domain::ledger::Transaction;
 use crate::domain::{Movement, Payment, PaymentEvent, Promise, Step, Void};
 use souk_contracts::terms::PaymentId;
+use souk_decider::Aggregate;
+use souk_eventstore::{Fault, Recorded};
 use souk_kernel::{Currency, Money};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,6 +27,42 @@ pub fn one_effect_per_key(events: &[PaymentEvent]) -> Result<(), Broken> {
         .iter()
         .filter_map(effect_key)
         .try_for_each(|key| holds("I-PA-1", seen.insert(key), || format!("{key} had its effect twice")))
+}
+
+/// I-PA-4: whatever had an effect was meant before. `events` are those of one payment.
+pub fn intent_comes_first(events: &[PaymentEvent]) -> Result<(), Broken> {
+    let mut meant = BTreeSet::new();
+    for event in events {
+        meant.extend(intent_key(event));
+        if let Some(key) = effect_key(event).filter(|key| !meant.contains(key)) {
+            return holds("I-PA-4", false, || format!("{key} had its effect before it was meant"));
+        }
+    }
+    Ok(())
+}
+
+/// The key of an operation that is meant.
+fn intent_key(event: &PaymentEvent) -> Option<&str> {
+    match event {
+        PaymentEvent::AuthorizationRequested(e) => Some(&e.key),
+        PaymentEvent::CaptureRequested(e) => Some(&e.key),
+        PaymentEvent::VoidRequested(e) => Some(&e.key),
+        PaymentEvent::RefundRequested(e) => Some(&e.key),
+        PaymentEvent::AuthorizationSucceeded(_)
+        | PaymentEvent::AuthorizationDeclined(_)
+        | PaymentEvent::AuthorizationUnknown(_)
+        | PaymentEvent::CaptureSucceeded(_)
+        | PaymentEvent::CaptureRefused(_)
+        | PaymentEvent::CaptureUnknown(_)
+        | PaymentEvent::Voided(_)
+        | PaymentEvent::VoidRefused(_)
+        | PaymentEvent::VoidUnknown(_)
+        | PaymentEvent::RefundSucceeded(_)
+        | PaymentEvent::RefundRefused(_)
+        | PaymentEvent::RefundPending(_)
+        | PaymentEvent::RefundUnknown(_)
+        | PaymentEvent::PaymentTombstoned(_) => None,
+    }
 }
 
 /// The key of an operation that had its effect.
@@ -122,6 +160,7 @@ pub fn check(payment: &Payment, events: &[PaymentEvent]) -> Result<(), Broken> {
     within_bounds(payment)?;
     one_currency(payment)?;
     one_effect_per_key(events)?;
+    intent_comes_first(events)?;
     events.iter().filter_map(Transaction::of).try_for_each(|transaction| balanced(&transaction))
 }
 
@@ -242,4 +281,194 @@ fn open_promise(our: &Ours) -> i64 {
 
 fn their_promise(their: &Theirs) -> i64 {
     if their.voided { 0 } else { their.authorized_minor }
+}
+
+/// Every payment of a log, for an audit: folds the events and remembers what each payment did.
+#[derive(Debug, Clone, Default)]
+pub struct Census(BTreeMap<PaymentId, Life>);
+
+#[derive(Debug, Clone, Default)]
+struct Life {
+    payment: Payment,
+    events: Vec<PaymentEvent>,
+    broken: Vec<Broken>,
+}
+
+impl Census {
+    /// Takes in the next event of the payment service's log.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn take(&mut self, recorded: &Recorded) -> Result<(), Fault> {
+        if recorded.stream.category() != Payment::CATEGORY {
+            return Ok(());
+        }
+        let stream = || Fault::Broken(format!("{} is not the stream of a payment", recorded.stream));
+        let id = recorded.stream.id().parse::<PaymentId>().map_err(|_| stream())?;
+        let event = recorded.event::<PaymentEvent>()?;
+        let life = self.0.entry(id).or_default();
+        let before = life.payment.clone();
+        life.payment.evolve(&event);
+        life.events.push(event.as_ref().clone());
+        life.broken.extend(never_moves_back(&before, &life.payment).err());
+        Ok(())
+    }
+
+    /// Everything that does not hold, by payment.
+    pub fn broken(&self) -> Vec<(PaymentId, Broken)> {
+        let of = |(id, life): (&PaymentId, &Life)| {
+            let now = check(&life.payment, &life.events).err();
+            let all: Vec<_> = life.broken.iter().cloned().chain(now).map(|broken| (*id, broken)).collect();
+            all
+        };
+        self.0.iter().flat_map(of).collect()
+    }
+
+    /// The payments by id.
+    pub fn payments(&self) -> impl Iterator<Item = (PaymentId, &Payment)> + '_ {
+        self.0.iter().map(|(id, life)| (*id, &life.payment))
+    }
+
+    /// What our books say of everything that needed the provider.
+    pub fn ours(&self) -> Vec<Ours> {
+        self.payments().filter_map(|(id, payment)| Ours::of(id, payment)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::events::{
+        AuthorizationRequested, CaptureRequested, CaptureSucceeded, RefundSucceeded,
+    };
+    use crate::domain::ledger::{Account, Posting};
+    use crate::domain::tests::{gbp, id, order_id, payment_id};
+    use crate::domain::{Source, events};
+    use souk_decider::fold;
+    use souk_kernel::Timestamp;
+
+    fn requested(minor_units: i64) -> PaymentEvent {
+        PaymentEvent::AuthorizationRequested(AuthorizationRequested {
+            payment_id: payment_id(),
+            order_id: order_id(),
+            owner: "gst_1".to_owned(),
+            amount: gbp(minor_units),
+            method_token: "ok".to_owned(),
+            key: "k".to_owned(),
+            at: Timestamp::EPOCH,
+        })
+    }
+
+    fn held() -> PaymentEvent {
+        PaymentEvent::AuthorizationSucceeded(events::AuthorizationSucceeded {
+            payment_id: payment_id(),
+            order_id: order_id(),
+            amount: gbp(100),
+            key: "k".to_owned(),
+            source: Source::Answer,
+            at: Timestamp::EPOCH,
+        })
+    }
+
+    fn capture(amount: Money) -> [PaymentEvent; 2] {
+        let (payment_id, capture_id, key, at) = (payment_id(), id("a"), "c".to_owned(), Timestamp::EPOCH);
+        let meant =
+            CaptureRequested { payment_id, capture_id: capture_id.clone(), amount, key: key.clone(), at };
+        let source = Source::Answer;
+        let done = CaptureSucceeded { payment_id, capture_id, amount, key, source, at };
+        [PaymentEvent::CaptureRequested(meant), PaymentEvent::CaptureSucceeded(done)]
+    }
+
+    fn broken(events: &[PaymentEvent]) -> Option<&'static str> {
+        check(&fold(events), events).err().map(|broken| broken.invariant)
+    }
+
+    #[test]
+    fn each_invariant_notices_when_it_is_broken() {
+        let [meant, done] = capture(gbp(100));
+        let sound = [requested(100), held(), meant.clone(), done.clone()];
+        assert_eq!(broken(&sound), None);
+        assert_eq!(broken(&[&sound[..], &[done.clone()]].concat()), Some("I-PA-1"));
+        assert_eq!(broken(&[requested(99), held(), meant.clone(), done.clone()]), Some("I-PA-2"));
+        assert_eq!(broken(&[requested(100), held(), done]), Some("I-PA-4"));
+        let euros = capture(Money::new(1, Currency::parse("EUR").expect("known")));
+        assert_eq!(broken(&[&sound[..2], &euros[..]].concat()), Some("I-PA-6"));
+        let returned = PaymentEvent::RefundSucceeded(RefundSucceeded {
+            payment_id: payment_id(),
+            refund_id: id("r"),
+            amount: gbp(101),
+            key: "r".to_owned(),
+            source: Source::Answer,
+            at: Timestamp::EPOCH,
+        });
+        assert_eq!(broken(&[&sound[..], &[returned]].concat()), Some("I-PA-4"));
+    }
+
+    #[test]
+    fn a_payment_that_moves_back_and_a_ledger_that_does_not_balance_are_noticed() {
+        let before: Payment = fold(&[requested(100), held()]);
+        assert_eq!(never_moves_back(&before, &before), Ok(()));
+        assert_eq!(
+            never_moves_back(&before, &fold(&[requested(100)])).map_err(|b| b.invariant),
+            Err("I-PA-5")
+        );
+        let [meant, done] = capture(gbp(100));
+        let mut taken = before.clone();
+        taken.evolve(&meant);
+        taken.evolve(&done);
+        let mut untaken = before.clone();
+        untaken.evolve(&meant);
+        assert_eq!(never_moves_back(&taken, &untaken).map_err(|b| b.invariant), Err("I-PA-5"));
+        let posting = |account, minor_units| Posting { account, minor_units };
+        let postings = [posting(Account::Revenue, -1), posting(Account::Refunds, 2)];
+        let transaction = Transaction { id: "t".to_owned(), currency: gbp(0).currency(), postings };
+        assert_eq!(balanced(&transaction).map_err(|b| b.invariant), Err("I-PA-3"));
+        let balances = [("revenue".to_owned(), gbp(-5)), ("refunds".to_owned(), gbp(4))];
+        assert_eq!(ledger_balanced(&balances).map_err(|b| b.invariant), Err("I-PA-3"));
+    }
+
+    fn both() -> (Ours, Theirs) {
+        let [meant, done] = capture(gbp(100));
+        let payment = fold(&[requested(100), held(), meant, done]);
+        let ours = Ours::of(payment_id(), &payment).expect("it needed the provider");
+        let theirs = Theirs {
+            authorization_key: ours.authorization_key(),
+            currency: ours.currency,
+            authorized_minor: 100,
+            captured_minor: 100,
+            refunded_minor: 0,
+            voided: false,
+        };
+        (ours, theirs)
+    }
+
+    #[test]
+    fn books_that_differ_in_anything_are_noticed() {
+        let check = |change: &dyn Fn(&mut Ours, &mut Theirs)| {
+            let (mut ours, mut theirs) = both();
+            change(&mut ours, &mut theirs);
+            differences(&[ours], &[theirs]).len()
+        };
+        assert_eq!(check(&|_, _| {}), 0);
+        assert_eq!(check(&|_, t| t.captured_minor = 99), 1);
+        assert_eq!(check(&|_, t| t.refunded_minor = 1), 1);
+        assert_eq!(check(&|_, t| t.authorized_minor = 99), 1);
+        assert_eq!(check(&|_, t| t.voided = true), 1);
+        assert_eq!(check(&|_, t| t.currency = Currency::parse("EUR")), 1);
+        assert_eq!(check(&|o, _| o.captured_minor = 99), 1);
+        let elsewhere = |_: &mut Ours, t: &mut Theirs| t.authorization_key.push('x');
+        assert_eq!(check(&elsewhere), 2, "unknown to them, and unknown to us");
+    }
+
+    #[test]
+    fn what_is_in_doubt_on_our_side_may_be_either_way_on_theirs() {
+        let (mut ours, mut theirs) = both();
+        (ours.captured_minor, ours.capturing_minor) = (0, 100);
+        assert_eq!(differences(&[ours.clone()], &[theirs.clone()]), []);
+        theirs.captured_minor = 0;
+        assert_eq!(differences(&[ours.clone()], &[theirs.clone()]), []);
+        (ours.capturing_minor, ours.authorized_minor, ours.in_doubt) = (0, 0, true);
+        assert_eq!(differences(&[ours.clone()], &[theirs]), []);
+        assert_eq!(differences(&[ours], &[]), []);
+    }
 }

@@ -1,7 +1,7 @@
 //! The provider's books, read by somebody who compares them with a shop's.
 use crate::domain::{Authorization, Promise};
 use souk_decider::Aggregate;
-use souk_eventstore::{Fault, Recorded};
+use souk_eventstore::{Audit, Fault, Recorded};
 use souk_kernel::Currency;
 use std::collections::BTreeMap;
 
@@ -37,6 +37,20 @@ impl Books {
         let mut books = Books::default();
         log.into_iter().try_for_each(|recorded| books.take(recorded))?;
         Ok(books)
+    }
+
+    /// The books as an audit of the provider's store sees them.
+    ///
+    /// # Errors
+    /// When the store or one of its events cannot be read.
+    pub fn of_audit(audit: &Audit) -> Result<Books, Fault> {
+        let (mut books, mut taken) = (Books::default(), Ok(()));
+        audit.for_each(|recorded| {
+            if taken.is_ok() {
+                taken = books.take(recorded);
+            }
+        })?;
+        taken.map(|()| books)
     }
 
     /// Takes in the next event of the log.

@@ -16,7 +16,7 @@ use souk_kernel::{Clock, Code, Error, Ids, ManualClock, SeededEntropy, Timestamp
 use souk_payment::domain::{Payment, PaymentEvent};
 use souk_payment::effects::{Cashier, RpcProvider};
 use souk_payment::grpc::Counter;
-use souk_payment::invariants::{self, Ours, Theirs};
+use souk_payment::invariants::{self, Census, Theirs};
 use souk_payment::views;
 use souk_provider::Simulator;
 use souk_provider::truth::Books;
@@ -333,24 +333,32 @@ impl Shop {
         let (captured, refunded) = (payment.captured_minor(), payment.refunded_minor());
         let expected = (-captured, refunded, captured - refunded);
         assert_eq!((of("revenue"), of("refunds"), of("provider_clearing")), expected, "{story}");
-        let ours: Vec<Ours> = Ours::of(payment_id(), &payment).into_iter().collect();
-        assert_eq!(invariants::differences(&ours, &self.theirs().await), [], "{story}\n{events:#?}");
+        let mut census = Census::default();
+        let log = self.payments.read_log(Position::START, 500).await.expect("readable");
+        log.iter().for_each(|recorded| census.take(recorded).expect("readable"));
+        assert_eq!(census.broken(), [], "{story}");
+        let (ours, theirs) = (census.ours(), self.theirs().await);
+        assert_eq!(invariants::differences(&ours, &theirs), [], "{story}\n{events:#?}");
     }
 
     /// What the provider's books say, in the words of the comparison.
     pub async fn theirs(&self) -> Vec<Theirs> {
         let log = self.books.read_log(Position::START, 500).await.expect("readable");
-        let books = Books::of(&log).expect("readable");
-        let theirs = books.truths().map(|truth| Theirs {
-            authorization_key: truth.authorization_key,
-            currency: truth.currency,
-            authorized_minor: truth.authorized_minor,
-            captured_minor: truth.captured_minor,
-            refunded_minor: truth.refunded_minor,
-            voided: truth.voided,
-        });
-        theirs.collect()
+        theirs(&Books::of(&log).expect("readable"))
     }
+}
+
+/// The provider's books in the words of the comparison.
+pub fn theirs(books: &Books) -> Vec<Theirs> {
+    let theirs = books.truths().map(|truth| Theirs {
+        authorization_key: truth.authorization_key,
+        currency: truth.currency,
+        authorized_minor: truth.authorized_minor,
+        captured_minor: truth.captured_minor,
+        refunded_minor: truth.refunded_minor,
+        voided: truth.voided,
+    });
+    theirs.collect()
 }
 
 /// What an answer came to, unless it has to be asked again.

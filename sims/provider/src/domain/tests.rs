@@ -167,11 +167,13 @@ fn a_refund_on_its_way_counts_and_fails_when_it_is_asked_for() {
 fn due_notifications_are_noted() {
     let manners = |token: &str| -> Vec<String> {
         let (_, log) = books(&[authorize(token, gbp(100)), capture("c", gbp(100))]);
-        let due = log.iter().filter_map(|event| match event {
-            Event::NotificationDue(due) => Some(format!("{}:{}", due.kind.name(), due.manner)),
-            _ => None,
-        });
-        due.collect()
+        let mut manners = Vec::new();
+        for event in &log {
+            if let Event::NotificationDue(due) = event {
+                manners.push(format!("{}:{}", due.kind.name(), due.manner));
+            }
+        }
+        manners
     };
     assert_eq!(manners("webhook_duplicate"), ["authorize:duplicate", "capture:duplicate"]);
     assert_eq!(manners("dispute_after_capture"), ["capture:dispute"]);
