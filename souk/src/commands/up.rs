@@ -159,9 +159,31 @@ pub struct Running {
     listening: Option<SocketAddr>,
 }
 
+/// What a process is given instead of taking it from the machine. Tests give a clock that stands still, and
+/// listeners on ports that the system chose.
+pub struct Given {
+    /// Time and randomness.
+    pub environment: Environment,
+    /// Lets local calls encode and decode their messages, as remote ones do.
+    pub round_trip: bool,
+    /// Where other processes find the services that run here; `None`: as configured.
+    pub grpc: Option<TcpListener>,
+}
+
+impl Default for Given {
+    fn default() -> Self {
+        Self { environment: Environment::system(), round_trip: false, grpc: None }
+    }
+}
+
 impl Running {
     /// Starts the roles as configured.
     pub async fn start(config: &Config, roles: &[String]) -> Result<Running, Failure> {
+        Self::start_with(config, roles, Given::default()).await
+    }
+
+    /// Starts the roles as configured, with what is given.
+    pub async fn start_with(config: &Config, roles: &[String], given: Given) -> Result<Running, Failure> {
         let peers = Peers::new();
         for (role, _) in ROLES.iter().filter(|(role, _)| roles.iter().all(|own| own != role)) {
             add_remote(&peers, role, config.address(&format!("peers.{role}")));
@@ -172,11 +194,15 @@ impl Running {
         };
         let mut settings = Settings::at(settings::data_dir(config));
         settings.cache_bytes_max = usize::try_from(config.size("store.cache")).unwrap_or(usize::MAX);
+        settings.round_trip = given.round_trip;
         let services = shop::services_named(roles);
-        let node = Node::start(&services, &Environment::system(), &settings, peers).await?;
+        let node = Node::start(&services, &given.environment, &settings, peers).await?;
         let (source, stop) = Stop::new();
         let mut running = Running { node, servers: Vec::new(), source, listening: None };
-        running.serve_grpc(config, roles, &stop).await?;
+        match given.grpc {
+            Some(listener) => running.serve_grpc_on(listener, &stop),
+            None => running.serve_grpc(config, roles, &stop).await?,
+        }
         running.serve_admin(config, &stop).await?;
         if let Some(listener) = public {
             running.serve_public(listener, &stop)?;
@@ -197,13 +223,17 @@ impl Running {
     async fn serve_grpc(&mut self, config: &Config, roles: &[String], stop: &Stop) -> Result<(), Failure> {
         for address in grpc_addresses(config, roles) {
             let listener = bind(address, "grpc.listen").await?;
-            let server = GrpcServer::new(self.node.wires());
-            let stop = stop.clone();
-            self.servers.push(task::spawn(task::Kind::Vital, "grpc", async move {
-                server.serve(listener, stop).await;
-            }));
+            self.serve_grpc_on(listener, stop);
         }
         Ok(())
+    }
+
+    fn serve_grpc_on(&mut self, listener: TcpListener, stop: &Stop) {
+        let server = GrpcServer::new(self.node.wires());
+        let stop = stop.clone();
+        self.servers.push(task::spawn(task::Kind::Vital, "grpc", async move {
+            server.serve(listener, stop).await;
+        }));
     }
 
     async fn serve_admin(&mut self, config: &Config, stop: &Stop) -> Result<(), Failure> {
