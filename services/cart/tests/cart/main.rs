@@ -1,0 +1,5 @@
+//! Carts as their callers know them: a real store, their own guard, calls that go through bytes.
+mod changing;
+mod converting;
+mod others;
+mod shop;
