@@ -2,8 +2,6 @@
 use crate::domain::ledger::Transaction;
 use crate::domain::{Movement, Payment, PaymentEvent, Promise, Step, Void};
 use souk_contracts::terms::PaymentId;
-use souk_decider::Aggregate;
-use souk_eventstore::{Fault, Recorded};
 use souk_kernel::{Currency, Money};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -283,58 +281,6 @@ fn their_promise(their: &Theirs) -> i64 {
     if their.voided { 0 } else { their.authorized_minor }
 }
 
-/// Every payment of a log, for an audit: folds the events and remembers what each payment did.
-#[derive(Debug, Clone, Default)]
-pub struct Census(BTreeMap<PaymentId, Life>);
-
-#[derive(Debug, Clone, Default)]
-struct Life {
-    payment: Payment,
-    events: Vec<PaymentEvent>,
-    broken: Vec<Broken>,
-}
-
-impl Census {
-    /// Takes in the next event of the payment service's log.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub fn take(&mut self, recorded: &Recorded) -> Result<(), Fault> {
-        if recorded.stream.category() != Payment::CATEGORY {
-            return Ok(());
-        }
-        let stream = || Fault::Broken(format!("{} is not the stream of a payment", recorded.stream));
-        let id = recorded.stream.id().parse::<PaymentId>().map_err(|_| stream())?;
-        let event = recorded.event::<PaymentEvent>()?;
-        let life = self.0.entry(id).or_default();
-        let before = life.payment.clone();
-        life.payment.evolve(&event);
-        life.events.push(event.as_ref().clone());
-        life.broken.extend(never_moves_back(&before, &life.payment).err());
-        Ok(())
-    }
-
-    /// Everything that does not hold, by payment.
-    pub fn broken(&self) -> Vec<(PaymentId, Broken)> {
-        let of = |(id, life): (&PaymentId, &Life)| {
-            let now = check(&life.payment, &life.events).err();
-            let all: Vec<_> = life.broken.iter().cloned().chain(now).map(|broken| (*id, broken)).collect();
-            all
-        };
-        self.0.iter().flat_map(of).collect()
-    }
-
-    /// The payments by id.
-    pub fn payments(&self) -> impl Iterator<Item = (PaymentId, &Payment)> + '_ {
-        self.0.iter().map(|(id, life)| (*id, &life.payment))
-    }
-
-    /// What our books say of everything that needed the provider.
-    pub fn ours(&self) -> Vec<Ours> {
-        self.payments().filter_map(|(id, payment)| Ours::of(id, payment)).collect()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -344,7 +290,7 @@ mod tests {
     use crate::domain::ledger::{Account, Posting};
     use crate::domain::tests::{gbp, id, order_id, payment_id};
     use crate::domain::{Source, events};
-    use souk_decider::fold;
+    use souk_decider::{Aggregate, fold};
     use souk_kernel::Timestamp;
 
     fn requested(minor_units: i64) -> PaymentEvent {
@@ -388,7 +334,7 @@ mod tests {
         let [meant, done] = capture(gbp(100));
         let sound = [requested(100), held(), meant.clone(), done.clone()];
         assert_eq!(broken(&sound), None);
-        assert_eq!(broken(&[&sound[..], &[done.clone()]].concat()), Some("I-PA-1"));
+        assert_eq!(broken(&[&sound[..], std::slice::from_ref(&done)].concat()), Some("I-PA-1"));
         assert_eq!(broken(&[requested(99), held(), meant.clone(), done.clone()]), Some("I-PA-2"));
         assert_eq!(broken(&[requested(100), held(), done]), Some("I-PA-4"));
         let euros = capture(Money::new(1, Currency::parse("EUR").expect("known")));
