@@ -8,4 +8,5 @@ pub mod rest;
 pub mod retail;
 pub mod settings;
 pub mod shop;
+pub mod shopify;
 pub mod verify;

@@ -97,7 +97,7 @@ fn status(value: &Value) -> Result<Status, NoProduct> {
 }
 
 /// A whole number, which JSON carries as text when it may be large.
-pub(crate) fn integer(value: &Value, name: &str) -> Option<i64> {
+pub fn integer(value: &Value, name: &str) -> Option<i64> {
     match value.get(name)? {
         Value::String(text) => text.parse().ok(),
         Value::Number(number) => number.as_i64(),

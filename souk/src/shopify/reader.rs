@@ -8,9 +8,6 @@ use souk_contracts::terms::{Market, Sku};
 use souk_kernel::Money;
 use std::collections::{BTreeMap, HashMap};
 
-/// The longest file that is read, in bytes; it is held in memory.
-pub const FILE_BYTES_MAX: u64 = 512 << 20;
-
 /// The longest handle, as the catalog has it.
 const HANDLE_BYTES_MAX: usize = 100;
 

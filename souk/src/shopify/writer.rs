@@ -74,6 +74,7 @@ fn text(cell: &Cell, product: &Product, row: usize) -> String {
     let variant = product.variants.get(row);
     let media = product.media.get(row);
     let of_variant = |text: Option<&String>| text.cloned().unwrap_or_default();
+    let of_product = |text: &dyn Fn() -> String| if row == 0 { text() } else { String::new() };
     let column = match cell {
         Cell::Said(column) => *column,
         Cell::Price(market, currency) => {
@@ -102,34 +103,37 @@ fn text(cell: &Cell, product: &Product, row: usize) -> String {
         Column::ImageSrc => of_variant(media.map(|media| &media.url)),
         Column::ImagePosition => media.map(|_| (row + 1).to_string()).unwrap_or_default(),
         Column::ImageAlt => of_variant(media.map(|media| &media.alt)),
-        _ if row > 0 => String::new(),
-        of_product => product_text(of_product, product),
+        Column::Title => of_product(&|| product.title.clone()),
+        Column::Body => of_product(&|| body::to_html(&product.description)),
+        Column::Vendor => of_product(&|| product.vendor.clone()),
+        // The taxonomy is not kept apart from the other categories.
+        Column::Category => String::new(),
+        Column::Type => of_product(&|| product.categories.first().cloned().unwrap_or_default()),
+        Column::Tags => of_product(&|| join_tags(product.categories.get(1..).unwrap_or_default())),
+        Column::Published => of_product(&|| published(product.status).to_owned()),
+        Column::OptionName(i) => of_product(&|| option_name(product, i)),
+        Column::Status => of_product(&|| status(product.status).to_owned()),
     }
 }
 
-fn product_text(column: Column, product: &Product) -> String {
-    match column {
-        Column::Title => product.title.clone(),
-        Column::Body => body::to_html(&product.description),
-        Column::Vendor => product.vendor.clone(),
-        Column::Type => product.categories.first().cloned().unwrap_or_default(),
-        Column::Tags => join_tags(product.categories.get(1..).unwrap_or_default()),
-        Column::Published => if product.status == Status::Published { "TRUE" } else { "FALSE" }.to_owned(),
-        Column::OptionName(0) if product.options.is_empty() => NO_OPTION.0.to_owned(),
-        Column::OptionName(i) => product.options.get(i).cloned().unwrap_or_default(),
-        Column::Status => match product.status {
-            Status::Published | Status::Unpublished => "active".to_owned(),
-            Status::Draft => "draft".to_owned(),
-        },
-        // The taxonomy is not kept apart from the other categories; the rest is said row by row.
-        Column::Category
-        | Column::Handle
-        | Column::OptionValue(_)
-        | Column::Sku
-        | Column::VariantTitle
-        | Column::Quantity
-        | Column::ImageSrc
-        | Column::ImagePosition
-        | Column::ImageAlt => String::new(),
+fn option_name(product: &Product, index: usize) -> String {
+    match product.options.get(index) {
+        Some(name) => name.clone(),
+        None if index == 0 => NO_OPTION.0.to_owned(),
+        None => String::new(),
+    }
+}
+
+fn published(status: Status) -> &'static str {
+    match status {
+        Status::Published => "TRUE",
+        Status::Unpublished | Status::Draft => "FALSE",
+    }
+}
+
+fn status(status: Status) -> &'static str {
+    match status {
+        Status::Published | Status::Unpublished => "active",
+        Status::Draft => "draft",
     }
 }

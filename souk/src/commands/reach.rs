@@ -1,0 +1,136 @@
+//! How a command finds the shop it works on: one that runs, or one that it runs itself meanwhile.
+use super::token;
+use super::up::Local;
+use crate::failure::{Failure, exit};
+use crate::rest::{Rest, RestError};
+use crate::{output, settings};
+use clap::Args;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long a command's token lives; no import takes longer.
+const TOKEN_TTL: Duration = Duration::from_secs(4 * 3_600);
+
+/// Where the shop is.
+#[derive(Args)]
+pub struct Place {
+    /// The address of the shop [default: http:// and the configured gateway.listen]
+    #[arg(long, value_name = "URL", value_parser = url)]
+    url: Option<String>,
+    /// The data folder of the shop [default: ./souk-data]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+}
+
+fn url(text: &str) -> Result<String, String> {
+    let host = text.strip_prefix("http://").ok_or("must begin with http://")?;
+    let host = host.trim_end_matches('/');
+    if host.is_empty() || host.contains(['/', '?', '#', '@', ' ']) {
+        return Err("must be an address such as http://127.0.0.1:8080, without a path".to_owned());
+    }
+    Ok(format!("http://{host}"))
+}
+
+/// A shop that answers, and who calls it.
+pub struct Reached {
+    /// The caller, a member of the staff.
+    pub rest: Rest,
+    local: Option<Local>,
+}
+
+impl Place {
+    /// Finds the shop. When none answers on this machine and nobody uses its data, it is started here.
+    pub async fn reach(&self, file: Option<&Path>) -> Result<Reached, Failure> {
+        let flag = self.data.as_ref().map(|data| data.display().to_string());
+        let config = settings::load(file, &[("data.dir", flag)])?;
+        let data = settings::data_dir(&config);
+        let url = self.url.clone().unwrap_or_else(|| format!("http://{}", config.address("gateway.listen")));
+        let anybody = Rest::new(&url, None);
+        match anybody.get("/api/v1/categories").await {
+            Ok(_) => Ok(Reached { rest: anybody.with_token(&staff_token(&data)?), local: None }),
+            Err(error @ RestError::Unreachable { .. }) if is_this_machine(&url) => start(&data, &error).await,
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// A caller from the sales staff of a shop whose signing key is in `data`.
+pub fn staff(url: &str, data: &Path) -> Result<Rest, Failure> {
+    Ok(Rest::new(url, Some(staff_token(data)?)))
+}
+
+async fn start(data: &Path, error: &RestError) -> Result<Reached, Failure> {
+    let local = Local::start(data).await.map_err(|failure| Failure {
+        message: format!("{error}; and the shop cannot be started here: {failure}"),
+        ..failure
+    })?;
+    match staff(&local.url(), data) {
+        Ok(rest) => {
+            output::note(&format!("{error}; the shop in {} runs in this process meanwhile", data.display()));
+            Ok(Reached { rest, local: Some(local) })
+        }
+        Err(failure) => {
+            local.stop().await;
+            Err(failure)
+        }
+    }
+}
+
+fn staff_token(data: &Path) -> Result<String, Failure> {
+    if !data.join("keys").join("signing.json").exists() {
+        let what = format!("{} holds no key of the shop; name the shop's folder with --data", data.display());
+        return Err(Failure::new(exit::UNAVAILABLE, what));
+    }
+    token::staff(data, "sales", TOKEN_TTL)
+}
+
+fn is_this_machine(url: &str) -> bool {
+    let authority = url.trim_start_matches("http://");
+    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+    matches!(host, "localhost" | "[::1]" | "0.0.0.0" | "[::]") || host.starts_with("127.")
+}
+
+impl Reached {
+    /// Closes the shop if it ran here only for this command.
+    pub async fn leave(self) {
+        if let Some(local) = self.local {
+            local.stop().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_addresses_of_a_shop_are_taken() {
+        assert_eq!(url("http://127.0.0.1:8080/"), Ok("http://127.0.0.1:8080".to_owned()));
+        for bad in ["127.0.0.1:8080", "https://shop", "http://", "http://a/b", "http://u@h", "http://a b"] {
+            assert!(url(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_shop_that_does_not_run_is_run_meanwhile() {
+        let folder = tempfile::tempdir().expect("a folder");
+        // Nothing listens on port 1, and nothing could without being root.
+        let place =
+            Place { url: Some("http://127.0.0.1:1".to_owned()), data: Some(folder.path().to_owned()) };
+        let reached = place.reach(None).await.expect("the folder is free");
+        assert_ne!(reached.rest.url(), "http://127.0.0.1:1");
+        let movements = reached.rest.get("/api/v1/stock/any/movements").await;
+        movements.expect("the caller is staff of that shop");
+        reached.leave().await;
+    }
+
+    #[test]
+    fn a_shop_is_started_for_this_machine_only() {
+        for here in ["http://127.0.0.1:8080", "http://localhost", "http://[::1]:9000", "http://127.1.2.3"] {
+            assert!(is_this_machine(here), "{here}");
+        }
+        for elsewhere in ["http://shop.example:8080", "http://10.0.0.1", "http://localhost.example"] {
+            assert!(!is_this_machine(elsewhere), "{elsewhere}");
+        }
+    }
+}
