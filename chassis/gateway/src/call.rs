@@ -1,0 +1,128 @@
+//! From an HTTP request's parts to the bytes of a request message, and from the reply's bytes to lines.
+use crate::percent;
+use crate::plan::{BodyPart, Endpoint};
+use crate::problem::Problem;
+use bytes::Bytes;
+use http::StatusCode;
+use souk_kernel::Invalid;
+use souk_transcode::{
+    Fault, FieldPath, Limits, Schema, What, WireFault, embed, field_to_json, json_to_field,
+    json_to_proto_except, proto_to_json,
+};
+
+/// The longest query.
+const QUERY_BYTES_MAX: usize = 8 * 1024;
+/// The most variables of a query.
+const QUERY_VARIABLES_MAX: usize = 100;
+
+impl Endpoint {
+    /// The request message, from what path, query and body say.
+    pub(crate) fn encode(
+        &self,
+        schema: &Schema,
+        values: &[String],
+        query: Option<&str>,
+        body: &[u8],
+    ) -> Result<Vec<u8>, Problem> {
+        let mut message = Vec::with_capacity(body.len() + 64);
+        let limits = Limits::default();
+        let read = match &self.body {
+            BodyPart::None if !body.is_empty() => {
+                return Err(Problem::bad_request("BODY_NOT_ALLOWED", "this call takes no body"));
+            }
+            BodyPart::None => Ok(()),
+            // No body at all says as much as an empty object.
+            BodyPart::Whole | BodyPart::Field(_) if body.is_empty() => Ok(()),
+            BodyPart::Whole => {
+                json_to_proto_except(schema, self.input, &self.variables, body, &mut message, &limits)
+            }
+            BodyPart::Field(path) => json_to_field(schema, path, body, &mut message, &limits),
+        };
+        read.map_err(|fault| problem_of(&fault))?;
+        for (path, value) in self.variables.iter().zip(values) {
+            embed(schema, path, value, &mut message).map_err(|fault| problem_of(&fault))?;
+        }
+        if let Some(query) = query.filter(|query| !query.is_empty()) {
+            self.embed_query(schema, query, &mut message)?;
+        }
+        Ok(message)
+    }
+
+    /// Appends the query's variables; all faulty ones are reported at once.
+    fn embed_query(&self, schema: &Schema, query: &str, message: &mut Vec<u8>) -> Result<(), Problem> {
+        if query.len() > QUERY_BYTES_MAX || query.split('&').count() > QUERY_VARIABLES_MAX {
+            return Err(Problem::new(StatusCode::URI_TOO_LONG, "URI_TOO_LONG", "the query is too long"));
+        }
+        let mut invalid = Invalid::new();
+        let mut seen: Vec<FieldPath> = self.variables.clone();
+        if let BodyPart::Field(path) = &self.body {
+            seen.push(path.clone());
+        }
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let (Some(name), Some(value)) = (percent::decode_query(name), percent::decode_query(value))
+            else {
+                invalid.add(name.chars().take(64).collect::<String>(), "is not well percent-encoded");
+                continue;
+            };
+            if let Err(fault) = self.embed_variable(schema, &name, &value, &mut seen, message) {
+                invalid.add(fault.path, fault.sentence);
+            }
+        }
+        match invalid.fields() {
+            [] => Ok(()),
+            fields => Err(Problem::fields(fields.to_vec())),
+        }
+    }
+
+    fn embed_variable(
+        &self,
+        schema: &Schema,
+        name: &str,
+        value: &str,
+        seen: &mut Vec<FieldPath>,
+        message: &mut Vec<u8>,
+    ) -> Result<(), Fault> {
+        let path = schema.path(self.input, name)?;
+        let said = |sentence: &str| Fault {
+            path: path.name().to_owned(),
+            what: What::Bound,
+            sentence: sentence.to_owned(),
+        };
+        if self.body == BodyPart::Whole {
+            return Err(said("belongs into the body"));
+        }
+        if seen.iter().any(|other| other.conflicts_with(&path, schema)) {
+            return Err(said("is said twice"));
+        }
+        embed(schema, &path, value, message)?;
+        seen.push(path);
+        Ok(())
+    }
+
+    /// The JSON form of a response or of one item of a stream.
+    pub(crate) fn decode(&self, schema: &Schema, reply: &Bytes, out: &mut Vec<u8>) -> Result<(), WireFault> {
+        match &self.answer {
+            None => proto_to_json(schema, self.output, reply, out),
+            Some(path) => field_to_json(schema, path, reply, out),
+        }
+    }
+}
+
+fn problem_of(fault: &Fault) -> Problem {
+    match fault.what {
+        What::Syntax { offset } => Problem::bad_request(
+            "MALFORMED_JSON",
+            format!("the body {} (after {offset} bytes)", fault.sentence),
+        ),
+        What::Invalid | What::UnknownField | What::WrongType | What::OutOfRange | What::UnknownEnum => {
+            named(fault)
+        }
+        What::Duplicate | What::Bound | What::TooDeep | What::TooMany => named(fault),
+    }
+}
+
+fn named(fault: &Fault) -> Problem {
+    let path = if fault.path.is_empty() { "body" } else { fault.path.as_str() };
+    Problem::field(path, fault.sentence.as_str())
+}
