@@ -156,7 +156,7 @@ pub mod golden {
         assert!(problems.is_empty(), "golden files:\n{}", problems.join("\n"));
     }
 
-    fn events_dir(dir: &Path) -> PathBuf {
+    pub(crate) fn events_dir(dir: &Path) -> PathBuf {
         if dir.ends_with("events") { dir.to_owned() } else { dir.join("events") }
     }
 
@@ -238,7 +238,6 @@ mod tests {
     use super::*;
     use crate::{Json, StoredEvent, stored_events};
     use serde::{Deserialize, Serialize};
-    use std::path::PathBuf;
 
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
     struct Lit {
@@ -268,15 +267,8 @@ mod tests {
         LampEvent::Lit(Lit { watts })
     }
 
-    /// A fresh folder under the build's own; no clock and no randomness needed.
-    fn folder(name: &str) -> PathBuf {
-        let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-            .join("../../target/tmp/golden")
-            .join(name)
-            .join("events");
-        let _ = std::fs::remove_dir_all(&dir);
-        std::fs::create_dir_all(&dir).expect("the target folder is ours");
-        dir
+    fn folder() -> tempfile::TempDir {
+        tempfile::tempdir().expect("a folder for tests")
     }
 
     #[test]
@@ -304,7 +296,8 @@ mod tests {
 
     #[test]
     fn a_missing_golden_is_written_once_on_demand_and_a_changed_shape_is_refused() {
-        let dir = folder("changed");
+        let folder = folder();
+        let dir = golden::events_dir(folder.path());
         assert!(golden::problems(&dir, &[lit(5)], false)[0].contains("is missing"));
         assert_eq!(golden::problems(&dir, &[lit(5)], true), Vec::<String>::new());
         assert_eq!(golden::problems(&dir, &[lit(5)], false), Vec::<String>::new());
@@ -313,7 +306,8 @@ mod tests {
 
     #[test]
     fn every_older_golden_must_stay_readable_and_every_kind_needs_an_example() {
-        let dir = folder("older");
+        let folder = folder();
+        let dir = golden::events_dir(folder.path());
         assert_eq!(golden::problems(&dir, &[lit(5)], true), Vec::<String>::new());
         std::fs::write(dir.join("Lit.v1.json"), r#"{"power":7}"#).expect("writable");
         assert_eq!(golden::problems(&dir, &[lit(5)], false), Vec::<String>::new());

@@ -1,4 +1,5 @@
-//! How many small commits a second: `cargo run --release -p souk-eventstore --example throughput -- [clients] [commits]`.
+//! How many small commits a second: `cargo run --release -p souk-eventstore --example throughput -- [clients] [commits]
+//! [log MiB]`.
 //! Each commit reads a stream's state, appends one event, publishes it and writes one row of a view.
 use serde::{Deserialize, Serialize};
 use souk_decider::{Aggregate, stored_events};
@@ -76,6 +77,7 @@ async fn main() {
     let folder = tempfile::tempdir_in(std::env::current_dir().expect("a folder")).expect("a folder");
     let clock = ManualClock::at(Timestamp::from_unix_s(1_800_000_000));
     let options = Options::new("bench", Location::Sqlite(folder.path().join("bench.db")), clock);
+    let options = options.log_bytes_max(argument(3, 32) << 20);
     let store = EventStore::open(options.views(vec![LEVELS]).publish(Publish(publish))).expect("opens");
     let started = Instant::now();
     let mut tasks = tokio::task::JoinSet::new();

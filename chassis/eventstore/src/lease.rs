@@ -63,9 +63,8 @@ impl Leases {
 
     /// Gives a lease up, if it is still the owner's.
     pub(crate) fn release(&mut self, lease: &Lease) {
-        if let Some(held) = self.0.get_mut(&lease.name).filter(|held| held.epoch == lease.epoch) {
-            held.expires = Timestamp::EPOCH;
-            held.owner = "".into();
+        if self.0.get(&lease.name).is_some_and(|held| held.epoch == lease.epoch) {
+            self.0.remove(&lease.name);
         }
     }
 }

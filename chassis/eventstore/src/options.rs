@@ -45,7 +45,7 @@ impl Options {
             batch_max: 512,
             queue_max: 8_192,
             cache_bytes_max: 32 << 20,
-            log_bytes_max: 8 << 20,
+            log_bytes_max: 32 << 20,
             rebuild: Vec::new(),
             exit: Arc::new(|code| std::process::exit(code)),
         }
@@ -93,7 +93,8 @@ impl Options {
         self
     }
 
-    /// From which size on the write-ahead log is moved into the file, in bytes. Default 8 MiB.
+    /// From which size on the write-ahead log is moved into the file, in bytes. Default 32 MiB: the
+    /// larger it is, the more often a page is changed before it must be moved.
     #[must_use]
     pub fn log_bytes_max(mut self, bytes: u64) -> Self {
         self.log_bytes_max = bytes;

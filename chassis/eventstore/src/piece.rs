@@ -11,14 +11,17 @@ use crate::work::{Pair, Read, Triple};
 use crate::{
     CommitError, Committed, Decision, Facts, Fault, OnceRecord, Position, Published, Recorded, StreamId, Work,
 };
-use souk_sql::{Connection, Statement, Value};
+use souk_sql::{Connection, Row, Statement, Value};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 /// Rows that one read of a decision may answer.
 const FACT_ROWS_MAX: usize = 10_000;
+/// How long one read of a decision may take.
+const FACT_TIME_MAX: Duration = Duration::from_secs(1);
 /// A stream with so many events should have closed its books.
 const STREAM_EVENTS_WARN: u64 = 1_000;
 
@@ -100,7 +103,7 @@ impl Planner<'_> {
                     facts.streams.push((stream.clone(), known));
                 }
                 Read::Rows(label, statement) => {
-                    facts.rows.push((label.clone(), self.db.query_limited(statement, FACT_ROWS_MAX)?));
+                    facts.rows.push((label.clone(), self.rows(statement)?));
                 }
                 Read::Claim(claim) => facts.claims.push((claim.clone(), self.owner(claim)?)),
                 Read::Once(key) => facts.once.push((key.clone(), self.once(key)?)),
@@ -108,6 +111,14 @@ impl Planner<'_> {
             }
         }
         Ok(facts)
+    }
+
+    /// Everybody waits for the sequencer, so a slow statement is refused rather than waited for.
+    fn rows(&mut self, statement: &Statement) -> Result<Vec<Row>, CommitError> {
+        self.db.set_deadline(Some(Instant::now() + FACT_TIME_MAX));
+        let rows = self.db.query_limited(statement, FACT_ROWS_MAX);
+        self.db.set_deadline(None);
+        Ok(rows?)
     }
 
     fn owner(&mut self, (scope, key): &Pair) -> Result<Option<Arc<str>>, CommitError> {

@@ -427,6 +427,7 @@ fn prepare(
     schema::ensure(writer, path, &options.name)?;
     let names = view::prepare(writer, &options.views, &options.rebuild)?;
     writer.set_names(names.clone());
+    writer.watch_deadline().map_err(|e| OpenError::from_sql(path, &e))?;
     let head = sequencer::head(writer).map_err(|e| OpenError::from_sql(path, &e))?;
     Ok((names, head))
 }

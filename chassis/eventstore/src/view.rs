@@ -175,12 +175,12 @@ fn build(
     };
     let first = fresh[0].0;
     let sql = |e: Error| wrong(first, &e);
+    let before = db.names().clone();
+    db.set_names(names.clone());
     db.begin_write().map_err(sql)?;
     for (view, generation) in fresh {
         create_tables(db, view, *generation).map_err(|e| wrong(view, &e))?;
     }
-    let before = db.names().clone();
-    db.set_names(names.clone());
     let mut after = 0;
     loop {
         let chunk = schema::read_log(db, after, REBUILD_CHUNK).map_err(|e| wrong(first, &e))?;

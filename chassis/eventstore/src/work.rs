@@ -36,7 +36,8 @@ impl Work {
         Self { id, origin, reads: Vec::new(), decide: None }
     }
 
-    /// The decision needs the state of this stream.
+    /// The decision needs the state of this stream. A state is copied once per commit that changes it, so keep
+    /// states small, or what grows in them behind an `Arc`.
     pub fn read<A: Aggregate>(mut self, stream: impl Into<StreamId>) -> Self {
         self.reads.push(Read::Stream(stream.into(), Fold::of::<A>()));
         self

@@ -349,6 +349,53 @@ async fn the_log_is_moved_into_the_file_when_it_has_grown() {
 }
 
 #[tokio::test]
+async fn expired_idempotency_keys_are_swept_in_passing() {
+    let place = Place::sqlite();
+    let store = place.open();
+    let once = |n: u64| {
+        decide(move || {
+            Decision::new().record_once(Once {
+                principal: "p".into(),
+                method: "m".into(),
+                key: n.to_string().into(),
+                request_hash: String::new(),
+                response: "r".into(),
+                expires: START.plus(Duration::from_secs(if n < 30 { 60 } else { 600 })),
+            })
+        })
+    };
+    for n in 0..40 {
+        store.commit(once(n)).await.expect("recorded");
+    }
+    let count = async || {
+        let rows = store.query(Statement::new("SELECT count(*) FROM once")).await.expect("readable");
+        rows[0].get::<i64>(0)
+    };
+    assert_eq!(count().await, 40);
+    place.clock.advance_ms(61_000);
+    store.commit(append(&stream("a"), Expected::Any, vec![added(1)])).await.expect("committed");
+    assert_eq!(count().await, 10);
+}
+
+#[tokio::test]
+async fn a_slow_read_of_a_decision_is_refused_and_nobody_else_suffers() {
+    let place = Place::sqlite();
+    let store = place.open();
+    let endless = "WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT max(n) FROM c";
+    let outcomes = in_one_batch(
+        &store,
+        vec![
+            append(&stream("a"), Expected::Any, vec![added(1)]),
+            work(fresh()).rows("endless", Statement::new(endless)),
+            append(&stream("a"), Expected::Any, vec![added(1)]),
+        ],
+    )
+    .await;
+    assert!(matches!(&outcomes[1], Err(CommitError::Fault(Fault::Storage(_)))), "{outcomes:?}");
+    assert!(outcomes[0].is_ok() && outcomes[2].is_ok());
+}
+
+#[tokio::test]
 async fn a_small_cache_changes_nothing_but_the_speed() {
     let place = Place::sqlite();
     let store = EventStore::open(place.options().cache_bytes_max(600)).expect("opens");

@@ -1,6 +1,6 @@
 //! What the wall promises: files that are refused with a reason, and what a connection can do.
 use souk_sql::*;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 const STORE: Store = Store { application: 0x1234_5678, schema: 3 };
 
@@ -92,7 +92,7 @@ fn a_statement_past_its_deadline_is_ended_and_the_connection_goes_on() {
     let endless = Statement::new(
         "WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT max(n) FROM c",
     );
-    db.set_deadline(Some(Instant::now() + Duration::from_millis(5)));
+    db.set_deadline(Some(Instant::now()));
     assert_eq!(db.query(&endless).expect_err("ended").kind(), Kind::TooLong);
     db.set_deadline(None);
     assert_eq!(db.query(&Statement::new("SELECT 1")).expect("read").len(), 1);
