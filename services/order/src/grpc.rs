@@ -1,5 +1,5 @@
 //! The service as it is called: read the request, commit or query, answer.
-use crate::domain::order::{self, Cancel, Order, OrderEvent, Place};
+use crate::domain::order::{self, Cancel, Order, Place};
 use crate::domain::quote::{self, Accept, AskAgain, EXTERNAL_REF_SCOPE, Quote, QuoteCreated, Source};
 use crate::domain::{Caller, not_found};
 use crate::effects::Effects;
@@ -293,10 +293,10 @@ impl Orders {
                 if let Some(known) = facts.once(&once.principal, CANCEL_ORDER, &once.key) {
                     return same_request(known, &once.request_hash).map(|()| Decision::new());
                 }
-                let order = facts.state::<Order>(&stream);
-                let events = order::cancel(&order, &cancel)?;
+                // The deadline stays: it has no meaning for a saga that turns back, and its end cancels it.
+                let events = order::cancel(&facts.state::<Order>(&stream), &cancel)?;
                 let decision = Decision::new().record_once(once.record(stream.id(), now));
-                Ok(append(decision, &stream, &order, events))
+                Ok(decision.append(&stream, Expected::Exists, events))
             })
     }
 
@@ -310,10 +310,7 @@ impl Orders {
             let order = facts.state::<Order>(&stream);
             let events = order::deadline_passed(&order);
             let decision = Decision::new().timer_fired(timer.key.clone(), timer.generation);
-            Ok(match events.is_empty() {
-                true => decision,
-                false => decision.append(&stream, Expected::Exists, events),
-            })
+            Ok(decision.append(&stream, Expected::Exists, events))
         });
         self.store.commit(work).await.map(|_: Committed| ())
     }
@@ -397,16 +394,6 @@ fn same_request(known: &OnceRecord, request_hash: &str) -> Result<(), Rejection>
     }
     let reused = "this idempotency key came with another request before";
     Err(Rejection::new("IDEMPOTENCY_KEY_REUSED", reused).code(Code::InvalidArgument))
-}
-
-/// Adds an order's new events to a decision, with the deadline's end when they bring it.
-fn append(decision: Decision, stream: &StreamId, order: &Order, events: Vec<OrderEvent>) -> Decision {
-    let over = order.placed().filter(|_| place::ends_deadline(&events));
-    let decision = match over {
-        Some(placed) => decision.cancel_timer(place::deadline_key(placed.order_id)),
-        None => decision,
-    };
-    decision.append(stream, Expected::Exists, events)
 }
 
 fn caller(principal: &Principal) -> Caller {

@@ -399,10 +399,7 @@ pub fn cancel(order: &Order, cancel: &Cancel) -> Result<Vec<OrderEvent>, Rejecti
 
 fn cancel_pending(order: &Order) -> Result<Vec<OrderEvent>, Rejection> {
     match order.place.turn_back(place::definition(), CANCELLED_BY_CUSTOMER) {
-        TurnBack::Events(moves) => {
-            let asked = Order { cancel_asked: true, ..order.clone() };
-            Ok(place::with_consequences(&asked, moves))
-        }
+        TurnBack::Events(moves) => Ok(place::with_consequences(order, moves)),
         // The record of the pivot's answer looks at the request and goes the right way.
         TurnBack::PivotInDoubt => Ok(Vec::new()),
         // The sale is failing by itself; its own reason is the truth about it.

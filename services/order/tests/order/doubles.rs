@@ -46,8 +46,8 @@ pub struct Books {
     pub unwilling: BTreeSet<&'static str>,
     /// Which call of the sagas, counted from 1, has which fate.
     pub fates: BTreeMap<usize, Fate>,
-    /// While set, no call of this method arrives.
-    pub unreachable: BTreeSet<&'static str>,
+    /// What happens to every call of a method while it stands here.
+    pub always: BTreeMap<&'static str, Fate>,
     /// Every call of the sagas that was sent.
     pub calls: Vec<&'static str>,
     pub reservations: BTreeMap<String, inventory::ReservationStatus>,
@@ -125,8 +125,8 @@ impl World {
         Box::pin(async move {
             let fate = world.books(|books| {
                 books.calls.push(method);
-                let lost = books.unreachable.contains(method).then_some(Fate::RequestLost);
-                lost.or_else(|| books.fates.get(&books.calls.len()).copied())
+                let always = books.always.get(method).copied();
+                always.or_else(|| books.fates.get(&books.calls.len()).copied())
             });
             match fate {
                 None => world.books(&work),

@@ -1,5 +1,5 @@
 //! Quotes and orders through the service's own contract.
-use crate::doubles::gbp;
+use crate::doubles::{Fate, gbp};
 use crate::shop::{GUEST, Shop, TOTAL, acceptance, cart_id};
 use futures_util::StreamExt;
 use prost::Message;
@@ -58,7 +58,7 @@ async fn a_cart_with_faults_names_them() {
 #[tokio::test]
 async fn placing_answers_pending_at_once_and_settled_to_who_waits() {
     let shop = Shop::open().await;
-    shop.world.books(|books| books.fates.insert(1, crate::doubles::Fate::HeldBefore));
+    shop.world.books(|books| books.fates.insert(1, Fate::HeldBefore));
     let quote = shop.quote().await;
     let pending = shop.place(&quote, "key-1").await.expect("placed");
     assert_eq!((pending.status(), pending.payment()), (OrderStatus::Pending, OrderPayment::None));
@@ -77,7 +77,7 @@ async fn placing_answers_pending_at_once_and_settled_to_who_waits() {
 #[tokio::test]
 async fn patience_has_an_end() {
     let shop = Shop::open().await;
-    shop.world.books(|books| books.unreachable.insert("reserve"));
+    shop.world.books(|books| books.always.insert("reserve", Fate::RequestLost));
     let quote = shop.quote().await;
     let cx = shop.guest().with_key(Arc::from("key-1")).with_wait(Duration::from_millis(5));
     let order = shop.client().place_order(cx, acceptance(&quote)).await.expect("placed").order.expect("set");
@@ -179,7 +179,7 @@ async fn the_list_is_the_callers_own_newest_first_by_pages() {
 #[tokio::test]
 async fn a_watcher_hears_every_transition_once_and_can_come_back() {
     let shop = Shop::open().await;
-    shop.world.books(|books| books.fates.insert(1, crate::doubles::Fate::HeldBefore));
+    shop.world.books(|books| books.fates.insert(1, Fate::HeldBefore));
     let order_id = shop.place_new().await.order_id;
     let watch = |cx, after_sequence| {
         let client = shop.client();

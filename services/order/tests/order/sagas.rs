@@ -220,16 +220,32 @@ async fn a_long_silence_calls_a_person_and_goes_on_when_it_ends() {
     for (step, label) in
         [("reserve", Label::Pending), ("authorize", Label::Pending), ("capture", Label::Confirmed)]
     {
-        shop.world.books(|books| books.unreachable = [step].into());
+        shop.world.books(|books| books.always = [(step, Fate::RequestLost)].into());
         let quote = shop.quote().await;
         let order_id = shop.place(&quote, step).await.expect("placed").order_id;
         let order = shop.until(&order_id, Order::needs_attention).await;
         assert_eq!(order.label(), label);
         shop.check(&order_id, &order).await;
-        shop.world.books(|books| books.unreachable.clear());
+        shop.world.books(|books| books.always.clear());
         let over = shop.until_over(&order_id).await;
         assert!(!over.needs_attention() && over.label() == Label::Confirmed);
     }
+}
+
+#[tokio::test]
+async fn a_person_is_no_longer_called_once_the_step_is_done() {
+    let shop = Shop::open().await;
+    shop.world.books(|books| {
+        books.always = [("reserve", Fate::RequestLost), ("authorize", Fate::HeldBefore)].into();
+    });
+    let order_id = shop.place_new().await.order_id;
+    shop.until(&order_id, Order::needs_attention).await;
+    shop.world.books(|books| books.always.remove("reserve"));
+    shop.world.call_held().await;
+    let order = shop.until(&order_id, |order| !order.needs_attention()).await;
+    shop.check(&order_id, &order).await;
+    shop.world.let_go();
+    shop.until_over(&order_id).await;
 }
 
 #[tokio::test]
@@ -247,7 +263,7 @@ async fn a_refused_refund_calls_a_person() {
 #[tokio::test]
 async fn the_deadline_ends_a_sale_whose_payment_is_silent() {
     let shop = Shop::open().await;
-    shop.world.books(|books| books.unreachable.insert("authorize"));
+    shop.world.books(|books| books.always.insert("authorize", Fate::RequestLost));
     let order_id = shop.place_new().await.order_id;
     shop.until(&order_id, |order| order.place().is_done("reserve")).await;
     shop.clock.advance_ms(30 * 60 * 1_000 - 1);

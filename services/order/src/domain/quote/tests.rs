@@ -85,6 +85,8 @@ fn the_same_deal_is_the_same_quote_renewed_only_when_it_expired_unused() {
     let same = asking("abc", "GB");
     asked(created(agreed()), &same, 899).then_nothing();
     asked(used(agreed()), &same, 10_000).then_nothing();
+    asked(created(agreed()), &same, 900)
+        .then_events(|events| assert_eq!(events.len(), 1, "it ends at its end"));
     let renewed = vec![QuoteEvent::QuoteRenewed(QuoteRenewed { expires_at: at(10_900) })];
     let quote = asked(created(agreed()), &same, 10_000).then(renewed);
     assert_eq!(quote.expires_at(), Some(at(10_900)));
