@@ -1,0 +1,41 @@
+//! Appends per second: each its own request, its own decision and its own commit, durable when it is answered.
+use crate::amount::Amount;
+use crate::parts::Setting;
+use crate::report::{Figure, Outcome};
+use crate::store::{self, Meter};
+use crate::{disk, load};
+use std::time::Duration;
+
+const CLIENTS: &[u32] = &[1, 64, 256, 1_024];
+
+/// Measures each number of clients on a store of its own, and the raw disk right after it.
+pub async fn measure(setting: &Setting) -> Outcome {
+    let mut figures = Vec::new();
+    for clients in CLIENTS {
+        figures.extend(at(setting, *clients).await?);
+    }
+    Ok(figures)
+}
+
+async fn at(setting: &Setting, clients: u32) -> Outcome {
+    let folder = setting.folder(&format!("appends-{clients}"))?;
+    let store = store::open(store::options(&folder))?;
+    load::run(store::appenders(&store, clients), Duration::from_millis(200)).await?;
+    let meter = Meter::start(&store);
+    let load = load::run(store::appenders(&store, clients), setting.lasting).await?;
+    let done = meter.stop();
+    store.shutdown().await;
+    drop(store);
+    let bytes = done.bytes_per_batch();
+    let raw = disk::syncs_per_second(&folder, bytes, setting.lasting / 3).await?;
+    let plural = if clients == 1 { "client" } else { "clients" };
+    Ok(vec![
+        Figure::new(format!("{clients} {plural}, {bytes} bytes a batch"), load.rate(), "appends/s")
+            .beside("raw syncs of as many bytes", raw),
+        Figure::new(
+            format!("{clients} {plural}, p99 {} ms", load.latency(990)),
+            Amount::quotient(done.commits, done.batches),
+            "commits/batch",
+        ),
+    ])
+}
