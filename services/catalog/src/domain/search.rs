@@ -8,6 +8,7 @@ pub mod text;
 use super::{Product, Status};
 use souk_contracts::terms::ProductId;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Bound;
 use std::sync::Arc;
 
 /// A longer description is searched up to this many words.
@@ -20,6 +21,9 @@ const COMPLETIONS_MAX: usize = 64;
 const CORRECTIONS_MAX: usize = 16;
 /// How many similar words are measured exactly for one misspelt word.
 const CANDIDATES_MAX: usize = 512;
+/// Up to this length a word is also compared with those that begin with the same letter, so many of them.
+const SHORT_WORD_CHARS: usize = 5;
+const ALIKE_MAX: usize = 4_096;
 /// How much longer than the average product is long, at most, in the ranking: bounds the sums.
 const LENGTH_RATIO_MAX: u64 = 1_000_000;
 
@@ -249,7 +253,7 @@ impl Index {
     }
 
     fn completions(&self, start: &str) -> Vec<WordId> {
-        let from = (std::ops::Bound::Excluded(start), std::ops::Bound::Unbounded);
+        let from = (Bound::Excluded(start), Bound::Unbounded);
         let longer = self.dictionary.range::<str, _>(from).take_while(|(text, _)| text.starts_with(start));
         let in_use = longer.filter(|(_, id)| !self.words[**id as usize].postings.is_empty());
         in_use.map(|(_, id)| *id).take(COMPLETIONS_MAX).collect()
@@ -263,21 +267,33 @@ impl Index {
             return Vec::new();
         }
         let measure = |id: WordId| Some((text::slips(&chars, &self.words[id as usize].chars, most)?, id));
-        let mut near: Vec<(usize, WordId)> = self.similar(word).into_iter().filter_map(measure).collect();
+        let mut near: Vec<(usize, WordId)> =
+            self.similar(word, chars.len(), most).into_iter().filter_map(measure).collect();
         near.sort_unstable_by_key(|(slips, id)| (*slips, &self.words[*id as usize].text));
         near.truncate(CORRECTIONS_MAX);
         near.into_iter().map(|(slips, id)| (id, Certainty::Slips(slips))).collect()
     }
 
-    /// The words that share most groups of three letters with this one.
-    fn similar(&self, word: &str) -> Vec<WordId> {
+    /// The words in use of nearly this length that share most groups of three letters with this one. A short
+    /// word may have none of its groups left after one slip, so those that begin alike are looked at too.
+    fn similar(&self, word: &str, chars: usize, most: usize) -> Vec<WordId> {
         let mut shared: HashMap<WordId, u32> = HashMap::new();
         for trigram in text::trigrams(word) {
             for id in self.by_trigram.get(&trigram).into_iter().flatten() {
                 *shared.entry(*id).or_default() += 1;
             }
         }
-        shared.retain(|id, _| !self.words[*id as usize].postings.is_empty());
+        if chars <= SHORT_WORD_CHARS {
+            let start = word.chars().next().map(String::from).unwrap_or_default();
+            let from = (Bound::Included(start.as_str()), Bound::Unbounded);
+            let alike = self.dictionary.range::<str, _>(from);
+            let alike = alike.take_while(|(text, _)| text.starts_with(&start)).take(ALIKE_MAX);
+            alike.for_each(|(_, id)| drop(shared.entry(*id).or_default()));
+        }
+        shared.retain(|id, _| {
+            let known = &self.words[*id as usize];
+            !known.postings.is_empty() && known.chars.len().abs_diff(chars) <= most
+        });
         let mut ranked: Vec<(u32, WordId)> = shared.into_iter().map(|(id, count)| (count, id)).collect();
         ranked.sort_unstable_by_key(|(count, id)| (std::cmp::Reverse(*count), *id));
         ranked.into_iter().take(CANDIDATES_MAX).map(|(_, id)| id).collect()

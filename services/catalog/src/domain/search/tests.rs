@@ -78,6 +78,7 @@ fn spelling_mistakes_are_forgiven_by_length() {
     assert_eq!(found(&index, "lanterm "), (vec![5, 4], true));
     assert_eq!(found(&index, "christmsa "), (vec![4], true));
     assert_eq!(found(&index, "chistmass "), (vec![4], true), "two slips in a long word");
+    assert_eq!(found(&index, "lirte "), (vec![2], true), "a short word may share no three letters");
     assert_eq!(found(&index, "taepto "), (vec![], false), "two slips in a short word are too many");
     assert_eq!(found(&index, "mgu "), (vec![], false), "three letters are forgiven nothing");
 }
@@ -162,4 +163,33 @@ fn logarithms_are_near_enough() {
     }
     assert!(rarity(1_000, 1) > rarity(1_000, 10) && rarity(1_000, 10) > rarity(1_000, 1_000));
     assert!(rarity(1, 1) > 0, "a word that all have still counts");
+}
+
+#[test]
+fn every_single_slip_in_every_word_of_four_letters_or_more_is_forgiven() {
+    let words = ["vase", "lamp", "brown", "kettle", "cushion", "tablecloth"];
+    let mut index = Index::default();
+    for (n, word) in (0..).zip(words) {
+        index.put(&product(n, word, "", "Kitchen"));
+    }
+    for (n, word) in (0..).zip(words) {
+        let chars: Vec<char> = word.chars().collect();
+        for i in 1..chars.len() {
+            let mut swapped = chars.clone();
+            swapped.swap(i - 1, i);
+            let mut wrong = chars.clone();
+            wrong[i] = 'x';
+            let mut missing = chars.clone();
+            missing.remove(i);
+            let mut doubled = chars.clone();
+            doubled.insert(i, 'q');
+            // A word that got shorter than four letters is forgiven nothing; a swap at the very start of a short
+            // one leaves neither its beginning nor three letters of it.
+            let hopeless = |slip: &[char]| slip.len() < 4 || (slip.len() <= 4 && slip[0] != chars[0]);
+            for slip in [swapped, wrong, missing, doubled].into_iter().filter(|slip| !hopeless(slip)) {
+                let query: String = slip.iter().chain(&[' ']).collect();
+                assert!(found(&index, &query).0.contains(&n), "{query}for {word}");
+            }
+        }
+    }
 }
