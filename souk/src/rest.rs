@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// How long an answer is waited for, besides what the caller asked the server to wait.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -21,7 +20,9 @@ const PAUSE_FIRST: Duration = Duration::from_millis(100);
 /// One caller of one shop. Cheap to clone; clones share their connections.
 #[derive(Clone)]
 pub struct Rest {
-    client: Client,
+    /// Or why there can be none at this address.
+    client: Result<Client, String>,
+    url: Arc<str>,
     token: Option<Arc<str>>,
     key: Option<Arc<str>>,
     wait_s: Option<u32>,
@@ -106,7 +107,10 @@ impl From<RestError> for Failure {
 impl Rest {
     /// A caller of the shop at `url`, with the token that says who they are.
     pub fn new(url: &str, token: Option<String>) -> Self {
-        Self { client: Client::new(url), token: token.map(Arc::from), key: None, wait_s: None }
+        let url = url.trim_end_matches('/');
+        let client = Client::new(url).map(|client| client.with_deadline(ANSWER_TIMEOUT));
+        let client = client.map_err(|error| error.to_string());
+        Self { client, url: url.into(), token: token.map(Arc::from), key: None, wait_s: None }
     }
 
     /// The same caller with another token.
@@ -121,12 +125,14 @@ impl Rest {
 
     /// The same caller, who would rather wait so long than come back to ask.
     pub fn prefer_wait(&self, seconds: u32) -> Self {
-        Self { wait_s: Some(seconds), ..self.clone() }
+        let deadline = ANSWER_TIMEOUT + Duration::from_secs(seconds.into());
+        let client = self.client.clone().map(|client| client.with_deadline(deadline));
+        Self { client, wait_s: Some(seconds), ..self.clone() }
     }
 
     /// Where the shop is.
     pub fn url(&self) -> &str {
-        self.client.base()
+        &self.url
     }
 
     /// Reads.
@@ -150,14 +156,13 @@ impl Rest {
     }
 
     async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Answer, RestError> {
-        let body = body.map(|body| Bytes::from(body.to_string()));
-        let wait = Duration::from_secs(self.wait_s.unwrap_or(0).into());
+        let client = self.client.as_ref().map_err(|why| useless(why.clone()))?;
+        let body = body.map_or_else(Bytes::new, |body| Bytes::from(body.to_string()));
         let headers = self.headers();
         let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let deadline = Instant::now() + ANSWER_TIMEOUT + wait;
-        let answer = self.client.call(method, path, &headers, body, deadline).await;
-        let answer = answer.map_err(|error| self.unanswered(&error))?;
-        understood(answer.status.as_u16(), &answer.body)
+        let answer =
+            client.send(method, path, &headers, body).await.map_err(|error| self.unanswered(error))?;
+        understood(answer.status, &answer.body)
     }
 
     fn headers(&self) -> Vec<(&'static str, String)> {
@@ -167,22 +172,36 @@ impl Rest {
         [token, key, wait].into_iter().flatten().collect()
     }
 
-    fn unanswered(&self, error: &ClientError) -> RestError {
-        let detail = error.to_string();
+    fn unanswered(&self, error: ClientError) -> RestError {
+        let url = self.url().to_owned();
         match error {
-            ClientError::Refused(_) | ClientError::Broken(_) | ClientError::Late => {
-                RestError::Unreachable { url: self.url().to_owned(), detail }
+            ClientError::Unreachable(source) => {
+                RestError::Unreachable { url, detail: innermost(source.as_ref()) }
             }
-            // The same request would end in the same way.
-            ClientError::Malformed(_) | ClientError::TooLarge => RestError::Problem {
-                status: 0,
-                reason: String::new(),
-                detail,
-                fields: Vec::new(),
-                metadata: BTreeMap::new(),
-            },
+            ClientError::Late => RestError::Unreachable { url, detail: error.to_string() },
+            ClientError::Invalid(_) | ClientError::TooLarge => useless(error.to_string()),
         }
     }
+}
+
+/// The same call would end in the same way.
+fn useless(detail: String) -> RestError {
+    RestError::Problem {
+        status: 0,
+        reason: String::new(),
+        detail,
+        fields: Vec::new(),
+        metadata: BTreeMap::new(),
+    }
+}
+
+/// What the system said, without the layers that passed it on.
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
 }
 
 /// The JSON of an answer, or the problem that it states.
@@ -273,6 +292,16 @@ mod tests {
             assert!(error.to_string().contains("another server's"), "{error}");
         }
         assert_eq!(understood(204, b""), Ok(Answer { status: 204, body: Value::Null }));
+    }
+
+    #[tokio::test]
+    async fn nobody_there_and_nowhere_to_go_are_told_apart() {
+        // Nothing listens on port 1, and nothing could without being root.
+        let nobody = Rest::new("http://127.0.0.1:1/", None).get("/").await.expect_err("nobody listens");
+        assert!(nobody.is_worth_repeating());
+        assert!(nobody.to_string().starts_with("http://127.0.0.1:1 does not answer: "), "{nobody}");
+        let nowhere = Rest::new("no address", None).get("/").await.expect_err("no address");
+        assert!(!nowhere.is_worth_repeating(), "{nowhere}");
     }
 
     #[test]

@@ -94,9 +94,6 @@ impl Header {
                 }
             }
             Meaning::Price(market, currency) => {
-                if self.prices.iter().any(|p| p.market == market && p.currency == currency) {
-                    return Err(format!("is the second column of prices for {market} in {currency}"));
-                }
                 self.prices.push(PriceColumn { place, market, currency });
             }
             Meaning::Nothing if name.is_empty() => {}

@@ -204,11 +204,12 @@ impl Book {
                 continue;
             }
             let problem = match price::parse(text, column.currency) {
+                // Files from shops with many markets say the home price twice; that is no contradiction.
                 Ok(amount) => match prices.insert(column.market.clone(), amount) {
-                    None => continue,
-                    Some(other) => {
+                    Some(other) if other != amount => {
                         format!("the variant has another price for {} already: {other}", column.market)
                     }
+                    Some(_) | None => continue,
                 },
                 Err(why) => format!("{} is not a price: {why}", shown(text)),
             };

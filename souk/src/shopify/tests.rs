@@ -102,10 +102,6 @@ fn headers_that_leave_a_doubt_are_refused() {
             "1 Variant Price EUR: more than one market uses EUR; name the column after one, such as \"Price / DE (EUR)\"",
         ),
         (
-            "Handle,Title,SKU,Variant Price,Price / GB (GBP)\n",
-            "1 Price / GB (GBP): is the second column of prices for GB in GBP",
-        ),
-        (
             "Handle,Title,SKU,Price / Narnia (EUR)\n",
             "1 Price / Narnia (EUR): \"narnia\" is no country that Souk knows; use its two-letter code",
         ),
@@ -195,12 +191,14 @@ fn all_problems_are_found_at_once_in_order_of_rows() {
 }
 
 #[test]
-fn two_prices_of_one_market_in_two_currencies_are_refused() {
-    let text = "Handle,Title,SKU,Variant Price,Price / GB (EUR)\na,A,S,1.00,2.00\nb,B,T,,2.00\n";
-    assert_eq!(
-        problems(text),
-        ["2 Price / GB (EUR): the variant has another price for GB already: 1.00 GBP"]
-    );
+fn a_market_may_be_named_twice_but_not_be_contradicted() {
+    let text = "Handle,Title,SKU,Variant Price,Price / GB (EUR),Price / United Kingdom\n\
+                a,A,S,1.00,2.00,\nb,B,T,,2.00,\nc,C,U,1.50,,1.5\nd,D,V,1.50,,1.51\n";
+    let expected = [
+        "2 Price / GB (EUR): the variant has another price for GB already: 1.00 GBP",
+        "5 Price / United Kingdom: the variant has another price for GB already: 1.50 GBP",
+    ];
+    assert_eq!(problems(text), expected);
 }
 
 #[test]

@@ -143,3 +143,54 @@ fn a_summary_is_a_table_and_an_object() {
     assert_eq!(summary.json()["variants"], 2);
     assert!(summary.settle().is_ok());
 }
+
+#[derive(clap::Parser)]
+struct Line {
+    #[command(flatten)]
+    import: Import,
+}
+
+fn line(arguments: &[&str]) -> Result<Import, clap::Error> {
+    let all = ["souk-import"].iter().chain(arguments);
+    <Line as clap::Parser>::try_parse_from(all).map(|line| line.import)
+}
+
+#[test]
+fn the_command_line_is_checked_before_anything_is_read() {
+    let usual = line(&["products.csv"]).expect("a file is enough");
+    assert_eq!((usual.location.as_str(), usual.concurrency, usual.no_stock), ("main", CONCURRENCY, false));
+    assert_eq!(HomeMarket::from(usual.home), home());
+    for bad in [
+        &[][..],
+        &["f", "--concurrency", "0"],
+        &["f", "--concurrency", "257"],
+        &["f", "--market", "gb"],
+        &["f", "--currency", "XXX"],
+        &["f", "--location", "Main Street"],
+        &["f", "--url", "127.0.0.1:8080"],
+    ] {
+        assert!(line(bad).is_err(), "{bad:?}");
+    }
+}
+
+#[test]
+fn a_dry_run_needs_no_shop_and_a_bad_file_none_either() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("products.csv");
+    let run = |text: &str, flags: &[&str]| {
+        std::fs::write(&path, text).expect("written");
+        let path = path.to_str().expect("text");
+        // A shop would have to be started here: nothing answers on port 1.
+        let nowhere = ["--data", "/nowhere/at/all", "--url", "http://127.0.0.1:1"];
+        let arguments: Vec<_> = [path].into_iter().chain(nowhere).chain(flags.iter().copied()).collect();
+        line(&arguments).expect("well formed").run(None)
+    };
+    run(TWO, &["--dry-run"]).expect("the file is good");
+    for flags in [&[][..], &["--dry-run"]] {
+        let failure = run(&TWO.replace("2.50", "\"2,50\""), flags).expect_err("the file is bad");
+        assert_eq!(failure.code, exit::DATA);
+        assert!(failure.message.contains("row 2, Variant Price: \"2,50\" is not a price"), "{failure}");
+    }
+    let missing = line(&["/nowhere/at/all.csv"]).expect("well formed").run(None);
+    assert_eq!(missing.expect_err("there is no such file").code, exit::IO);
+}
