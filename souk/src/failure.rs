@@ -60,7 +60,7 @@ impl From<souk_host::StartError> for Failure {
     fn from(error: souk_host::StartError) -> Self {
         use souk_host::StartError;
         let code = match &error {
-            StartError::Store(e) if e.is_locked() => exit::TRY_AGAIN,
+            StartError::Store(souk_eventstore::OpenError::LockHeld { .. }) => exit::TRY_AGAIN,
             StartError::Store(_) | StartError::Data(..) | StartError::StoreMissing(_) => exit::IO,
             StartError::Key(souk_host::KeyError::Exposed(_)) => exit::PERMISSION,
             StartError::Key(_) => exit::IO,

@@ -81,7 +81,7 @@ fn staff_token(data: &Path) -> Result<String, Failure> {
         let what = format!("{} holds no key of the shop; name the shop's folder with --data", data.display());
         return Err(Failure::new(exit::UNAVAILABLE, what));
     }
-    token::staff(data, "sales", TOKEN_TTL)
+    token::staff(data, souk_user::Role::Sales, TOKEN_TTL)
 }
 
 fn is_this_machine(url: &str) -> bool {

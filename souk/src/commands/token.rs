@@ -29,12 +29,12 @@ enum Role {
     Admin,
 }
 
-impl Role {
-    fn name(self) -> &'static str {
-        match self {
-            Role::Sales => "sales",
-            Role::Support => "support",
-            Role::Admin => "admin",
+impl From<Role> for souk_user::Role {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::Sales => souk_user::Role::Sales,
+            Role::Support => souk_user::Role::Support,
+            Role::Admin => souk_user::Role::Admin,
         }
     }
 }
@@ -56,13 +56,13 @@ impl Token {
             let message = format!("{} holds no shop yet; start one with `souk up` or name its folder with --data", data.display());
             return Err(Failure::new(exit::UNAVAILABLE, message));
         }
-        output::line(&staff(&data, self.role.name(), self.ttl)?);
+        output::line(&staff(&data, self.role.into(), self.ttl)?);
         Ok(())
     }
 }
 
 /// A token for a member of the staff with this role, signed with the key in the data folder.
-pub fn staff(data: &Path, role: &str, ttl: std::time::Duration) -> Result<String, Failure> {
+pub fn staff(data: &Path, role: souk_user::Role, ttl: std::time::Duration) -> Result<String, Failure> {
     let environment = Environment::system();
     let (signer, _) = souk_host::signing_keys(data, environment.entropy.as_ref()).map_err(souk_host::StartError::Key)?;
     Ok(souk_user::staff_token(&signer, environment.clock.as_ref(), &environment.ids(), role, ttl))

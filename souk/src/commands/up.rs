@@ -239,7 +239,8 @@ impl Running {
     async fn serve_admin(&mut self, config: &Config, stop: &Stop) -> Result<(), Failure> {
         let Some(address) = config.optional_address("admin.listen") else { return Ok(()) };
         let listener = bind(address, "admin.listen").await?;
-        let serving = souk_gateway::admin::serve(listener, souk_gateway::admin::Probes::default(), stop.clone());
+        let probes = souk_gateway::admin::Probes::content(env!("CARGO_PKG_VERSION"), Environment::system().clock);
+        let serving = souk_gateway::admin::serve(listener, probes, stop.clone());
         self.servers.push(task::spawn(task::Kind::Vital, "admin", async move {
             serving.await;
         }));
@@ -306,7 +307,13 @@ fn grpc_addresses(config: &Config, roles: &[String]) -> Vec<SocketAddr> {
 /// The gateway over whoever answers.
 pub fn gateway(peers: Peers) -> Result<Gateway, Failure> {
     let environment = Environment::system();
-    let options = souk_gateway::Options::new("Souk", env!("CARGO_PKG_VERSION"), environment.clock.clone(), environment.ids());
+    let options = souk_gateway::Options {
+        title: "Souk".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        clock: environment.clock,
+        entropy: environment.entropy,
+        limits: souk_gateway::Limits::default(),
+    };
     Gateway::new(souk_contracts::DESCRIPTORS, peers, options).map_err(|e| Failure::new(exit::GENERIC, e))
 }
 

@@ -3,7 +3,6 @@ use super::Facts;
 use crate::output;
 use serde::Serialize;
 use souk_contracts::terms::{OrderId, PaymentId, Sku};
-use souk_decider::Aggregate;
 use souk_inventory::domain::{Phase, Reservation};
 use souk_inventory::invariants as stock;
 use souk_kernel::TypeId;
@@ -100,7 +99,7 @@ fn confirmed(facts: &Facts) -> Vec<String> {
     let confirmed = with_label(facts, &[Label::Confirmed]);
     let wrong = confirmed.filter_map(|(id, order)| {
         let Some(reservation) = reservation(facts, id) else { return Some(format!("{id} has no reservation")) };
-        let is_committed = matches!(reservation.phase(), Phase::Committed(_));
+        let is_committed = matches!(reservation.phase(), Phase::Committed { .. });
         let wanted = orders::facts(order)?.pieces;
         let promised = payment(facts, id).map_or(0, |payment| payment.authorized_minor());
         let total = orders::facts(order)?.total.minor_units();
@@ -206,7 +205,7 @@ fn once(facts: &Facts) -> Vec<String> {
 fn promised(facts: &Facts) -> Vec<String> {
     let placed = facts.orders.iter().filter_map(|(id, order)| Some((id, order.placed()?)));
     let wrong = placed.filter(|(_, placed)| {
-        let quote = facts.quotes.get(&placed.quote_id).and_then(|quote| quote.created());
+        let quote = facts.quotes.get(&placed.quote_id).and_then(|quote| quote.offer());
         quote.is_none_or(|quote| quote.lines != placed.lines || quote.total != placed.total)
     });
     wrong.map(|(id, _)| format!("{id} sells something else than its quote")).collect()
