@@ -28,8 +28,9 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// How often a caller repeats a command until it is settled; a defect would go on for ever.
-const TRIES_MAX: usize = 40;
+/// How often a caller repeats a command until it is settled. It does so at once, without a pause, so that a
+/// rival that is still on its way can cost many tries; a defect would go on for ever.
+const TRIES_MAX: usize = 20_000;
 
 /// When the wire is cut: nothing of the call goes out, or nothing of the answer comes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -277,6 +278,7 @@ impl Shop {
             if let Some(settled) = settled(self.call(call).await) {
                 return settled;
             }
+            tokio::task::yield_now().await;
         }
         panic!("{call:?} is never settled")
     }
