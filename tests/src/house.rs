@@ -1,0 +1,190 @@
+//! A shop in one of its shapes.
+use crate::Caller;
+use serde_json::json;
+use souk::commands::up::{Given, Running};
+use souk::settings::{GATEWAY, KEYS, ROLES};
+use souk::verify::{self, Facts, Rest};
+use souk_host::{Config, Environment, SystemEntropy};
+use souk_identity::Signer;
+use souk_kernel::{ManualClock, Timestamp};
+use souk_user::Role;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+
+/// When every house opens.
+const OPENS: &str = "2026-11-21T09:00:00Z";
+
+/// How the services of a house reach each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// All in one process, by direct calls.
+    One,
+    /// All in one process, each call encoded and decoded.
+    RoundTrip,
+    /// In three, by gRPC over loopback.
+    Apart,
+}
+
+/// Which roles run together when they are apart.
+const APART: [&[&str]; 3] =
+    [&["user", "catalog", "cart"], &["inventory", "payment", "provider"], &["order", GATEWAY]];
+
+impl Shape {
+    fn groups(self) -> Vec<Vec<String>> {
+        let owned = |roles: &[&str]| roles.iter().map(|role| (*role).to_owned()).collect();
+        match self {
+            Shape::One | Shape::RoundTrip => {
+                vec![ROLES.iter().map(|(role, _)| *role).chain([GATEWAY]).map(str::to_owned).collect()]
+            }
+            Shape::Apart => APART.iter().map(|roles| owned(roles)).collect(),
+        }
+    }
+}
+
+/// A running shop, and the folder with its stores, which goes when the house does.
+pub struct House {
+    data: TempDir,
+    clock: Arc<ManualClock>,
+    environment: Environment,
+    nodes: Vec<Running>,
+    caller: Caller,
+    url: String,
+}
+
+impl House {
+    /// Opens an empty shop.
+    pub async fn start(shape: Shape) -> House {
+        let data = tempfile::tempdir().expect("a temporary folder");
+        let clock = ManualClock::at(Timestamp::parse(OPENS).expect("a time"));
+        let environment = Environment { clock: clock.clone(), entropy: SystemEntropy::new() };
+        let groups = shape.groups();
+        let mut listeners = Vec::new();
+        for _ in groups.iter().filter(|_| shape == Shape::Apart) {
+            listeners.push(TcpListener::bind("127.0.0.1:0").await.expect("loopback has ports"));
+        }
+        let config = configuration(data.path(), &groups, &listeners);
+        let mut listeners = listeners.into_iter();
+        let mut nodes = Vec::new();
+        for roles in &groups {
+            let (environment, round_trip) = (environment.clone(), shape == Shape::RoundTrip);
+            let given = Given { environment, round_trip, grpc: listeners.next() };
+            let started = Running::start_with(&config, roles, given).await;
+            nodes.push(started.unwrap_or_else(|failure| panic!("{roles:?} do not start: {failure}")));
+        }
+        let url = nodes.iter().map(Running::url).find(|url| !url.is_empty()).expect("one has the gateway");
+        House { caller: Caller::nobody(&url), data, clock, environment, nodes, url }
+    }
+
+    /// Where the public API answers.
+    pub fn address(&self) -> SocketAddr {
+        self.url.trim_start_matches("http://").parse().expect("an address")
+    }
+
+    /// A caller without a token.
+    pub fn nobody(&self) -> Caller {
+        self.caller.clone()
+    }
+
+    /// A new guest.
+    pub async fn guest(&self) -> Caller {
+        let session = self.nobody().post("/api/v1/sessions", &json!({})).expect(201).await;
+        self.nobody().with_token(session["token"].as_str().expect("a token"))
+    }
+
+    /// Somebody on the staff.
+    pub fn staff(&self, role: Role) -> Caller {
+        let (clock, ids) = (self.environment.clock.as_ref(), self.environment.ids());
+        let token = souk_user::staff_token(self.signer(), clock, &ids, role, Duration::from_secs(8 * 3_600));
+        self.nobody().with_token(&token)
+    }
+
+    /// Signs tokens that this house believes.
+    pub fn signer(&self) -> &Signer {
+        self.nodes[0].node().signer()
+    }
+
+    /// What time it is in this house.
+    pub fn now(&self) -> Timestamp {
+        self.environment.clock.now()
+    }
+
+    /// Lets time pass.
+    pub fn advance(&self, time: Duration) {
+        self.clock.advance_ms(i64::try_from(time.as_millis()).expect("a short time"));
+    }
+
+    /// The folder of the stores.
+    pub fn data(&self) -> &Path {
+        self.data.path()
+    }
+
+    /// How far each store's log has grown.
+    pub fn heads(&self) -> BTreeMap<&'static str, u64> {
+        let stores = self.nodes.iter().flat_map(|node| node.node().stores());
+        stores.map(|(service, store)| (*service, store.head().borrow().get())).collect()
+    }
+
+    /// Waits until nothing more will happen by itself.
+    pub async fn at_rest(&self) {
+        let mut rest = Rest::default();
+        let quiet = async || {
+            rest = Rest::look(self.data.path()).expect("the stores can be read");
+            rest.is_quiet().then_some(())
+        };
+        if try_for_a_while(quiet).await.is_none() {
+            panic!("the house does not come to rest: {rest}");
+        }
+    }
+
+    /// Waits until the house is at rest, closes it, and checks everything across all of its stores.
+    pub async fn close(self) {
+        self.at_rest().await;
+        for node in self.nodes {
+            node.shut_down().await;
+        }
+        let facts = Facts::gather(self.data.path()).expect("the stores can be read");
+        let findings = verify::check(&facts);
+        assert!(findings.iter().all(|finding| finding.count == 0), "\n{}", verify::render(&findings));
+    }
+}
+
+fn configuration(data: &Path, groups: &[Vec<String>], listeners: &[TcpListener]) -> Config {
+    let mut set = vec![
+        ("data.dir".to_owned(), data.display().to_string()),
+        ("gateway.listen".to_owned(), "127.0.0.1:0".to_owned()),
+        ("admin.listen".to_owned(), String::new()),
+    ];
+    for (roles, listener) in groups.iter().zip(listeners) {
+        let address = listener.local_addr().expect("a bound listener has an address").to_string();
+        let services = roles.iter().filter(|role| *role != GATEWAY);
+        set.extend(services.map(|role| (format!("peers.{role}"), address.clone())));
+    }
+    Config::load(KEYS, None, [], &set).expect("the configuration of a test is good")
+}
+
+/// How often a condition is looked at, and what passes in between: half a minute in all.
+const LOOKS_MAX: u32 = 3_000;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
+
+/// Looks until there is something, and panics when there is nothing for half a minute.
+pub async fn eventually<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> T {
+    match try_for_a_while(look).await {
+        Some(found) => found,
+        None => panic!("{what}: not within half a minute"),
+    }
+}
+
+async fn try_for_a_while<T>(mut look: impl AsyncFnMut() -> Option<T>) -> Option<T> {
+    for _ in 0..LOOKS_MAX {
+        if let Some(found) = look().await {
+            return Some(found);
+        }
+        tokio::time::sleep(BETWEEN_LOOKS).await;
+    }
+    None
+}

@@ -1,0 +1,135 @@
+//! What customers and staff do, as one line of a story each.
+use crate::{Answer, Caller, House, eventually};
+use serde_json::{Value, json};
+use souk_user::Role;
+
+/// An amount of pounds as the API writes it.
+pub fn money(minor: i64) -> Value {
+    json!({"minorUnits": minor.to_string(), "currency": "GBP"})
+}
+
+/// The minor units of an amount.
+pub fn minor(money: &Value) -> i64 {
+    let units = money["minorUnits"].as_str().and_then(|units| units.parse().ok());
+    units.unwrap_or_else(|| panic!("no amount: {money}"))
+}
+
+/// The status of an order, without its prefix.
+pub fn status_of(order: &Value) -> &str {
+    order["status"].as_str().unwrap_or_default().trim_start_matches("ORDER_STATUS_")
+}
+
+/// Where an order's money is, without the prefix.
+pub fn payment_of(order: &Value) -> &str {
+    order["payment"].as_str().unwrap_or_default().trim_start_matches("ORDER_PAYMENT_")
+}
+
+impl House {
+    /// Puts a product with one SKU into the shop, at so many pence, with so many in stock.
+    pub async fn sells(&self, sku: &str, pence: i64, stock: u32) {
+        let sales = self.staff(Role::Sales);
+        let price = json!({"market": "GB", "amount": money(pence)});
+        let product = json!({
+            "title": format!("The {sku}"), "published": true,
+            "variants": [{"sku": sku, "prices": [price]}],
+        });
+        sales.put(&format!("/api/v1/products/{}", sku.to_lowercase()), &product).expect(200).await;
+        if stock > 0 {
+            let receipt = json!({
+                "receiptId": format!("opening-{sku}"), "location": "main",
+                "lines": [{"sku": sku, "quantity": stock.to_string()}],
+            });
+            sales.post("/api/v1/stock:receive", &receipt).expect(200).await;
+        }
+    }
+
+    /// `(on_hand, reserved)` of a SKU.
+    pub async fn stock(&self, sku: &str) -> (i64, i64) {
+        let levels = self.nobody().get(&format!("/api/v1/stock?skus={sku}")).expect(200).await;
+        let number = |name: &str| levels["levels"][0][name].as_str().and_then(|n| n.parse().ok());
+        (number("onHand").expect("a number"), number("reserved").expect("a number"))
+    }
+}
+
+impl Caller {
+    /// Puts so many of a SKU into the cart; the cart.
+    pub async fn adds(&self, sku: &str, quantity: u32) -> Value {
+        let op_id = format!("add-{sku}-{quantity}");
+        let item = json!({"sku": sku, "quantity": quantity, "opId": op_id});
+        self.post("/api/v1/cart/items", &item).expect(200).await["cart"].clone()
+    }
+
+    /// The caller's cart.
+    pub async fn cart(&self) -> Value {
+        self.get("/api/v1/cart").expect(200).await["cart"].clone()
+    }
+
+    /// A quote for the caller's cart.
+    pub async fn quotes(&self) -> Value {
+        let cart = self.cart().await;
+        let asked = self.post("/api/v1/quotes", &json!({"cartId": cart["cartId"]}));
+        asked.expect(201).await["quote"].clone()
+    }
+
+    /// Adds a SKU and asks for a quote.
+    pub async fn wants(&self, sku: &str, quantity: u32) -> Value {
+        self.adds(sku, quantity).await;
+        self.quotes().await
+    }
+
+    /// Accepts a quote under a key and waits until the order is settled.
+    pub async fn places(&self, quote: &Value, method: &str, key: &str) -> Answer {
+        self.post("/api/v1/orders", &placing(quote, method)).key(key).wait(25).send().await
+    }
+
+    /// Adds, asks, accepts, and waits; the settled order.
+    pub async fn buys(&self, sku: &str, quantity: u32, method: &str) -> Value {
+        let quote = self.wants(sku, quantity).await;
+        self.orders(&quote, method).await
+    }
+
+    /// Accepts a quote that must be accepted, and waits; the settled order.
+    pub async fn orders(&self, quote: &Value, method: &str) -> Value {
+        let placed = self.post("/api/v1/orders", &placing(quote, method)).key("place").wait(25);
+        placed.expect(202).await["order"].clone()
+    }
+
+    /// The order as it is now.
+    pub async fn order(&self, order: &Value) -> Value {
+        let id = order["orderId"].as_str().expect("an order has an id");
+        self.get(&format!("/api/v1/orders/{id}")).expect(200).await["order"].clone()
+    }
+
+    /// The order once its money is there.
+    pub async fn order_paid(&self, order: &Value, payment: &str) -> Value {
+        let what = format!("payment {payment}");
+        let look = async || Some(self.order(order).await).filter(|order| payment_of(order) == payment);
+        eventually(&what, look).await
+    }
+
+    /// Calls an order off under a key and waits until that is done; the order.
+    pub async fn cancels(&self, order: &Value, key: &str) -> Answer {
+        let id = order["orderId"].as_str().expect("an order has an id");
+        let asked = self.post(&format!("/api/v1/orders/{id}:cancel"), &json!({"reason": ""}));
+        asked.key(key).wait(25).send().await
+    }
+
+    /// What happened to an order, from after a sequence to the end: `(sequence, what)`.
+    pub async fn watches(&self, order: &Value, after: u64) -> Vec<(u64, String)> {
+        let id = order["orderId"].as_str().expect("an order has an id");
+        let mut lines = self.get(&format!("/api/v1/orders/{id}:watch?afterSequence={after}")).lines().await;
+        let mut seen = Vec::new();
+        while let Some(line) = lines.next().await {
+            assert!(line.get("error").is_none(), "{line}");
+            let sequence = line["sequence"].as_str().and_then(|n| n.parse().ok()).expect("a sequence");
+            seen.push((sequence, line["what"].as_str().expect("what happened").to_owned()));
+        }
+        seen
+    }
+}
+
+fn placing(quote: &Value, method: &str) -> Value {
+    json!({
+        "quoteId": quote["quoteId"], "expectedTotal": quote["total"], "paymentMethodToken": method,
+    })
+}

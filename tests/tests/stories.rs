@@ -1,0 +1,383 @@
+//! What customers and staff live through, each story in every shape of the house. Whatever a story does, the
+//! whole house is checked across its stores when the story is over.
+use serde_json::{Value, json};
+use souk_tests::{Caller, House, eventually, in_every_shape, minor, money, payment_of, status_of};
+use souk_user::Role;
+use std::time::Duration;
+
+in_every_shape!(
+    a_guest_buys_and_the_cart_is_converted,
+    a_declined_card_takes_nothing,
+    what_is_not_there_is_not_sold,
+    a_quote_keeps_its_price_and_a_cart_tells_of_the_new_one,
+    an_expired_quote_is_refused_and_a_new_one_sells,
+    an_order_is_called_off_while_it_is_pending,
+    a_paid_order_is_called_off_and_refunded_once,
+    a_key_said_twice_is_one_order,
+    a_provider_that_loses_answers_is_asked_again,
+    an_agreed_quote_belongs_to_its_reference_for_ever,
+    what_is_not_yours_is_not_there,
+    staff_may_do_what_their_role_says,
+    an_order_can_be_watched_from_anywhere_to_its_end,
+    what_is_added_after_the_quote_stays_in_a_fresh_cart,
+    a_long_list_of_orders_comes_by_pages,
+);
+
+/// The balance of each account of the ledger, in pence.
+async fn ledger(house: &House) -> Vec<(String, i64)> {
+    let ledger = house.staff(Role::Admin).get("/api/v1/ledger").expect(200).await;
+    let balances = ledger["balances"].as_array().cloned().unwrap_or_default();
+    let one = |b: &Value| (b["account"].as_str().unwrap_or_default().to_owned(), minor(&b["balance"]));
+    let mut all: Vec<_> = balances.iter().map(one).filter(|(_, balance)| *balance != 0).collect();
+    all.sort();
+    all
+}
+
+/// The payment of an order, as support sees it.
+async fn payment(house: &House, order: &Value) -> Value {
+    let id = order["orderId"].as_str().expect("an order has an id").replace("ord_", "pay_");
+    let answer = house.staff(Role::Support).get(&format!("/api/v1/payments/{id}")).send().await;
+    if answer.status == 404 { Value::Null } else { answer.json()["payment"].clone() }
+}
+
+async fn a_guest_buys_and_the_cart_is_converted(house: &House) {
+    house.sells("LAMP", 1_250, 10).await;
+    let guest = house.guest().await;
+    let listed = guest.get("/api/v1/products?pageSize=5&market=GB").expect(200).await;
+    assert_eq!(listed["products"][0]["title"], "The LAMP");
+    let found = guest.get("/api/v1/products:search?q=lmap").expect(200).await;
+    assert_eq!(found["hits"][0]["product"]["handle"], "lamp", "a slip of the fingers is forgiven");
+    let cart = guest.adds("LAMP", 2).await;
+    assert_eq!(minor(&cart["subtotal"]), 2_500);
+
+    let quote = guest.quotes().await;
+    assert_eq!(minor(&quote["total"]), 2_500);
+    let order = guest.orders(&quote, "ok").await;
+    assert_eq!(status_of(&order), "CONFIRMED", "{order}");
+    assert_eq!(order["lines"], quote["lines"]);
+    guest.order_paid(&order, "CAPTURED").await;
+    assert_eq!(house.stock("LAMP").await, (10, 2));
+    assert_eq!(minor(&payment(house, &order).await["captured"]), 2_500);
+    assert_eq!(ledger(house).await, [("provider_clearing".into(), 2_500), ("revenue".into(), -2_500)]);
+
+    let emptied = async || Some(guest.cart().await).filter(|cart| cart["lines"] == json!([]));
+    let fresh = eventually("the cart is converted", emptied).await;
+    assert_ne!(fresh["cartId"], cart["cartId"]);
+    let again = guest.post("/api/v1/quotes", &json!({"cartId": cart["cartId"]}));
+    assert_eq!(again.refused(404).await, "NOT_FOUND", "a converted cart is closed");
+}
+
+async fn a_declined_card_takes_nothing(house: &House) {
+    house.sells("LAMP", 1_250, 10).await;
+    let guest = house.guest().await;
+    for (method, code) in [("decline_funds", "insufficient_funds"), ("decline_fraud", "suspected_fraud")] {
+        let quote = guest.wants("LAMP", 2).await;
+        let placed = guest.places(&quote, method, method).await;
+        let order = placed.json()["order"].clone();
+        assert_eq!((placed.status, status_of(&order)), (202, "REJECTED"), "{order}");
+        assert_eq!(
+            (order["reason"].as_str(), order["detail"].as_str()),
+            (Some("PAYMENT_DECLINED"), Some(code))
+        );
+        assert_eq!(payment_of(&order), "NONE");
+        assert_eq!(payment(house, &order).await["status"], "PAYMENT_STATUS_DECLINED");
+    }
+    assert_eq!(house.stock("LAMP").await, (10, 0));
+    assert_eq!(ledger(house).await, []);
+    assert_eq!(guest.cart().await["lines"][0]["quantity"], 2, "the cart stays for another card");
+    let quote = guest.quotes().await;
+    assert_eq!(status_of(&guest.orders(&quote, "ok").await), "CONFIRMED");
+}
+
+async fn what_is_not_there_is_not_sold(house: &House) {
+    house.sells("LAMP", 1_250, 3).await;
+    house.sells("VASE", 700, 10).await;
+    let guest = house.guest().await;
+    guest.adds("VASE", 1).await;
+    let cart = guest.adds("LAMP", 5).await;
+    let lamp = &cart["lines"][1];
+    assert_eq!(lamp["available"], "3");
+    assert_eq!(lamp["issues"][0]["kind"], "ISSUE_KIND_INSUFFICIENT_STOCK");
+    let quote = guest.quotes().await;
+    let order = guest.orders(&quote, "ok").await;
+    assert_eq!((status_of(&order), order["reason"].as_str()), ("REJECTED", Some("INSUFFICIENT_STOCK")));
+    assert!(order["detail"].as_str().is_some_and(|detail| detail.contains("LAMP")), "{order}");
+    assert_eq!((house.stock("LAMP").await, house.stock("VASE").await), ((3, 0), (10, 0)));
+    assert_eq!(payment(house, &order).await, Value::Null, "nobody asked for money");
+}
+
+async fn a_quote_keeps_its_price_and_a_cart_tells_of_the_new_one(house: &House) {
+    house.sells("LAMP", 1_000, 10).await;
+    let guest = house.guest().await;
+    let quote = guest.wants("LAMP", 3).await;
+    let price = json!({"sku": "LAMP", "market": "GB", "amount": money(1_200)});
+    house.staff(Role::Sales).post("/api/v1/prices", &price).expect(200).await;
+    let line = guest.cart().await["lines"][0].clone();
+    assert_eq!(line["issues"][0]["kind"], "ISSUE_KIND_PRICE_CHANGED");
+    assert_eq!((minor(&line["unitPriceWhenAdded"]), minor(&line["unitPriceNow"])), (1_000, 1_200));
+    let order = guest.orders(&quote, "ok").await;
+    assert_eq!((status_of(&order), minor(&order["total"])), ("CONFIRMED", 3_000));
+    assert_eq!(order["lines"][0]["priceVersion"], "1");
+    let dearer = house.guest().await.wants("LAMP", 3).await;
+    assert_eq!((minor(&dearer["total"]), dearer["lines"][0]["priceVersion"].as_str()), (3_600, Some("2")));
+}
+
+async fn an_expired_quote_is_refused_and_a_new_one_sells(house: &House) {
+    house.sells("LAMP", 1_000, 10).await;
+    let guest = house.guest().await;
+    let quote = guest.wants("LAMP", 1).await;
+    house.advance(Duration::from_secs(15 * 60));
+    let late = guest.places(&quote, "ok", "late").await;
+    assert_eq!((late.status, late.reason().as_str()), (409, "QUOTE_EXPIRED"));
+    let shown = guest.get(&format!("/api/v1/quotes/{}", quote["quoteId"].as_str().expect("an id")));
+    assert_eq!(shown.expect(200).await["quote"]["orderId"], "");
+    let fresh = guest.quotes().await;
+    assert_ne!(fresh["quoteId"], quote["quoteId"]);
+    // A refusal is not stored under a key: the same key may still buy something.
+    let placed = guest.places(&fresh, "ok", "late").await;
+    assert_eq!(status_of(&placed.json()["order"]), "CONFIRMED", "{}", placed.text());
+}
+
+async fn an_order_is_called_off_while_it_is_pending(house: &House) {
+    house.sells("LAMP", 1_000, 10).await;
+    let guest = house.guest().await;
+    let quote = guest.wants("LAMP", 4).await;
+    // The provider says nothing for a while, so there is time.
+    let body = json!({
+        "quoteId": quote["quoteId"], "expectedTotal": quote["total"], "paymentMethodToken": "timeout_before",
+    });
+    let order = guest.post("/api/v1/orders", &body).key("place").expect(202).await["order"].clone();
+    assert_eq!(status_of(&order), "PENDING");
+    let cancelled = guest.cancels(&order, "cancel").await;
+    let order = cancelled.json()["order"].clone();
+    assert_eq!((cancelled.status, status_of(&order)), (202, "CANCELLED"), "{order}");
+    assert_eq!(order["reason"], "CANCELLED_BY_CUSTOMER");
+    assert!(["NONE", "VOIDED"].contains(&payment_of(&order)), "{order}");
+    house.at_rest().await;
+    assert_eq!(house.stock("LAMP").await, (10, 0));
+    assert_eq!(ledger(house).await, []);
+    assert_eq!(guest.cart().await["lines"][0]["quantity"], 4, "the cart was not converted");
+}
+
+async fn a_paid_order_is_called_off_and_refunded_once(house: &House) {
+    house.sells("LAMP", 1_000, 10).await;
+    let guest = house.guest().await;
+    let order = guest.buys("LAMP", 2, "ok").await;
+    guest.order_paid(&order, "CAPTURED").await;
+    let (once, twice) = tokio::join!(guest.cancels(&order, "cancel"), guest.cancels(&order, "cancel"));
+    assert_eq!(status_of(&once.json()["order"]), "CANCELLED", "{}", once.text());
+    assert_eq!(once.json(), twice.json(), "the same key has the same answer");
+    let under_another_key = guest.cancels(&order, "again").await;
+    assert_eq!((under_another_key.status, status_of(&under_another_key.json()["order"])), (202, "CANCELLED"));
+    assert_eq!(payment_of(&guest.order(&order).await), "REFUNDED");
+    let payment = payment(house, &order).await;
+    assert_eq!((minor(&payment["captured"]), minor(&payment["refunded"])), (2_000, 2_000));
+    assert_eq!(house.stock("LAMP").await, (10, 0));
+    assert_eq!(ledger(house).await, [("refunds".into(), 2_000), ("revenue".into(), -2_000)]);
+}
+
+async fn a_key_said_twice_is_one_order(house: &House) {
+    house.sells("LAMP", 1_000, 100).await;
+    let guest = house.guest().await;
+    let quote = guest.wants("LAMP", 1).await;
+    let clicks = (0..8).map(|_| guest.places(&quote, "ok", "click"));
+    let answers = futures_util::future::join_all(clicks).await;
+    for answer in &answers {
+        assert_eq!(
+            (answer.status, status_of(&answer.json()["order"])),
+            (202, "CONFIRMED"),
+            "{}",
+            answer.text()
+        );
+        assert_eq!(answer.json()["order"]["orderId"], answers[0].json()["order"]["orderId"]);
+    }
+    let other_body = guest.places(&quote, "decline_funds", "click").await;
+    assert_eq!((other_body.status, other_body.reason().as_str()), (422, "IDEMPOTENCY_KEY_REUSED"));
+    let other_key = guest.places(&quote, "ok", "another-click").await;
+    assert_eq!((other_key.status, other_key.reason().as_str()), (409, "QUOTE_USED"));
+    assert_eq!(other_key.json()["metadata"]["order_id"], answers[0].json()["order"]["orderId"]);
+    // Keys belong to their caller: somebody else may use the same word.
+    let other = house.guest().await;
+    let quote = other.wants("LAMP", 1).await;
+    assert_eq!(other.places(&quote, "ok", "click").await.status, 202);
+    house.at_rest().await;
+    assert_eq!(house.stock("LAMP").await, (100, 2));
+}
+
+async fn a_provider_that_loses_answers_is_asked_again(house: &House) {
+    house.sells("LAMP", 1_000, 10).await;
+    let methods =
+        ["timeout_before", "timeout_after_effect", "error_500_then_ok", "capture_timeout_after_effect"];
+    let buying = methods.map(|method| async move {
+        let guest = house.guest().await;
+        let order = guest.buys("LAMP", 1, method).await;
+        assert_eq!(status_of(&order), "CONFIRMED", "{method}: {order}");
+        let order = guest.order_paid(&order, "CAPTURED").await;
+        assert_eq!(order["needsAttention"], false, "{method}");
+        let paid = payment(house, &order).await;
+        assert_eq!((minor(&paid["authorized"]), minor(&paid["captured"])), (1_000, 1_000), "{method}");
+    });
+    futures_util::future::join_all(buying).await;
+    assert_eq!(ledger(house).await, [("provider_clearing".into(), 4_000), ("revenue".into(), -4_000)]);
+}
+
+async fn an_agreed_quote_belongs_to_its_reference_for_ever(house: &House) {
+    house.sells("LAMP", 1_000, 100).await;
+    let sales = house.staff(Role::Sales);
+    let deal = |quantity: u32| {
+        json!({
+            "subject": "17850", "externalRef": "536365", "market": "GB",
+            "lines": [
+                {"sku": "LAMP", "quantity": quantity, "unitPrice": money(255)},
+                {"sku": "LAMP", "quantity": 1, "unitPrice": money(850)},
+            ],
+        })
+    };
+    let asks = async |deal: Value| sales.post("/api/v1/quotes:agreed", &deal).send().await;
+    let first = asks(deal(6)).await;
+    assert_eq!(first.status, 201, "{}", first.text());
+    let quote = first.json()["quote"].clone();
+    assert_eq!((minor(&quote["total"]), quote["lines"].as_array().map(Vec::len)), (2_380, Some(2)));
+    assert_eq!(quote["lines"][0]["title"].as_str().map(|title| title.contains("LAMP")), Some(true));
+    assert_eq!(asks(deal(6)).await.json()["quote"], quote, "the same deal is the same quote");
+    let other = asks(deal(7)).await;
+    assert_eq!((other.status, other.reason().as_str()), (409, "EXTERNAL_REF_TAKEN"));
+
+    house.advance(Duration::from_secs(16 * 60));
+    let late = sales.places(&quote, "ok", "late").await;
+    assert_eq!((late.status, late.reason().as_str()), (409, "QUOTE_EXPIRED"));
+    let renewed = asks(deal(6)).await.json()["quote"].clone();
+    assert_eq!(renewed["quoteId"], quote["quoteId"]);
+    assert!(renewed["expiresAt"].as_str() > quote["expiresAt"].as_str(), "{renewed}");
+    let order = sales.orders(&renewed, "ok").await;
+    assert_eq!((status_of(&order), order["subject"].as_str()), ("CONFIRMED", Some("17850")));
+
+    house.advance(Duration::from_secs(30 * 24 * 3_600));
+    let sales = house.staff(Role::Sales);
+    let repeated = sales.post("/api/v1/quotes:agreed", &deal(6)).expect(201).await["quote"].clone();
+    assert_eq!((&repeated["quoteId"], &repeated["orderId"]), (&quote["quoteId"], &order["orderId"]));
+    let found = sales.get("/api/v1/orders:byExternalRef?externalRef=536365").expect(200).await;
+    assert_eq!((&found["quote"], &found["order"]["orderId"]), (&repeated, &order["orderId"]));
+    let unknown = sales.get("/api/v1/orders:byExternalRef?externalRef=0").refused(404).await;
+    assert_eq!(unknown, "NOT_FOUND");
+}
+
+async fn what_is_not_yours_is_not_there(house: &House) {
+    house.sells("LAMP", 1_000, 10).await;
+    let (owner, stranger) = (house.guest().await, house.guest().await);
+    let cart = owner.adds("LAMP", 1).await;
+    let quote = owner.quotes().await;
+    let stolen = stranger.post("/api/v1/quotes", &json!({"cartId": cart["cartId"]}));
+    assert_eq!(stolen.refused(404).await, "NOT_FOUND");
+    let quote_path = format!("/api/v1/quotes/{}", quote["quoteId"].as_str().expect("an id"));
+    assert_eq!(stranger.get(&quote_path).refused(404).await, "NOT_FOUND");
+    let placed = stranger.places(&quote, "ok", "mine").await;
+    assert_eq!((placed.status, placed.reason().as_str()), (404, "NOT_FOUND"));
+
+    let order = owner.orders(&quote, "ok").await;
+    owner.order_paid(&order, "CAPTURED").await;
+    let id = order["orderId"].as_str().expect("an id");
+    let order_path = format!("/api/v1/orders/{id}");
+    assert_eq!(stranger.get(&order_path).refused(404).await, "NOT_FOUND");
+    assert_eq!(stranger.get(&format!("{order_path}:watch")).refused(404).await, "NOT_FOUND");
+    assert_eq!(stranger.cancels(&order, "mine").await.status, 404);
+    let payment_path = format!("/api/v1/payments/{}", id.replace("ord_", "pay_"));
+    assert_eq!(stranger.get(&payment_path).refused(404).await, "NOT_FOUND");
+    let own = stranger.get("/api/v1/orders").expect(200).await;
+    assert_eq!(own["orders"], json!([]));
+    assert_eq!(status_of(&owner.order(&order).await), "CONFIRMED", "nothing was called off");
+    assert_eq!(owner.get(&payment_path).expect(200).await["payment"]["orderId"], order["orderId"]);
+}
+
+async fn staff_may_do_what_their_role_says(house: &House) {
+    house.sells("LAMP", 1_000, 10).await;
+    let guest = house.guest().await;
+    let order = guest.buys("LAMP", 1, "ok").await;
+    let product = json!({"title": "A lamp", "variants": [{"sku": "LAMP"}]});
+    let adjust =
+        json!({"adjustmentId": "a1", "sku": "LAMP", "location": "main", "delta": "-1", "reason": "broken"});
+    let deal = json!({
+        "subject": "s", "externalRef": "r", "market": "GB",
+        "lines": [{"sku": "LAMP", "quantity": 1, "unitPrice": money(1)}],
+    });
+    let order_path = format!("/api/v1/orders/{}", order["orderId"].as_str().expect("an id"));
+    let (sales, support, admin) =
+        (house.staff(Role::Sales), house.staff(Role::Support), house.staff(Role::Admin));
+    let asked = async |who: &Caller| {
+        let put = who.put("/api/v1/products/lamp", &product).send().await.status;
+        let adjusted = who.post("/api/v1/stock:adjust", &adjust).send().await.status;
+        let agreed = who.post("/api/v1/quotes:agreed", &deal).send().await.status;
+        let seen = who.get(&order_path).send().await.status;
+        let ledger = who.get("/api/v1/ledger").send().await.status;
+        [put, adjusted, agreed, seen, ledger]
+    };
+    assert_eq!(asked(&house.guest().await).await, [403, 403, 403, 404, 403]);
+    assert_eq!(asked(&house.nobody()).await, [401, 401, 401, 401, 401]);
+    assert_eq!(asked(&support).await, [403, 403, 403, 200, 200]);
+    assert_eq!(asked(&sales).await, [200, 403, 201, 404, 403]);
+    assert_eq!(asked(&admin).await, [200, 200, 403, 200, 200]);
+    assert_eq!(house.stock("LAMP").await, (9, 1), "adjusted once");
+}
+
+async fn an_order_can_be_watched_from_anywhere_to_its_end(house: &House) {
+    house.sells("LAMP", 1_000, 10).await;
+    let guest = house.guest().await;
+    let quote = guest.wants("LAMP", 1).await;
+    let body = json!({
+        "quoteId": quote["quoteId"], "expectedTotal": quote["total"], "paymentMethodToken": "error_500_then_ok",
+    });
+    let order = guest.post("/api/v1/orders", &body).key("place").expect(202).await["order"].clone();
+    // Live: the stream ends by itself when nothing more can come.
+    let seen = guest.watches(&order, 0).await;
+    let whats: Vec<_> = seen.iter().map(|(_, what)| what.as_str()).collect();
+    assert_eq!(whats, ["OrderPlaced", "PaymentAuthorized", "OrderConfirmed", "PaymentCaptured"]);
+    assert!(seen.windows(2).all(|two| two[0].0 < two[1].0), "{seen:?}");
+    // Afterwards, and from the middle on.
+    assert_eq!(guest.watches(&order, 0).await, seen);
+    assert_eq!(guest.watches(&order, seen[1].0).await, seen[2..]);
+    assert_eq!(guest.watches(&order, seen[3].0).await, []);
+
+    guest.cancels(&order, "cancel").await;
+    let after: Vec<_> = guest.watches(&order, seen[3].0).await.into_iter().map(|(_, what)| what).collect();
+    assert_eq!(after, ["CancelRequested", "PaymentRefunded", "OrderCancelled"]);
+}
+
+async fn what_is_added_after_the_quote_stays_in_a_fresh_cart(house: &House) {
+    house.sells("LAMP", 1_000, 10).await;
+    house.sells("VASE", 700, 10).await;
+    let guest = house.guest().await;
+    let quote = guest.wants("LAMP", 2).await;
+    let cart = guest.adds("VASE", 1).await;
+    let order = guest.orders(&quote, "ok").await;
+    assert_eq!(order["lines"].as_array().map(Vec::len), Some(1), "the order is what the quote was");
+    let moved = async || Some(guest.cart().await).filter(|now| now["cartId"] != cart["cartId"]);
+    let fresh = eventually("the cart is converted", moved).await;
+    assert_eq!(fresh["lines"].as_array().map(Vec::len), Some(1), "{fresh}");
+    assert_eq!((fresh["lines"][0]["sku"].as_str(), minor(&fresh["subtotal"])), (Some("VASE"), 700));
+}
+
+async fn a_long_list_of_orders_comes_by_pages(house: &House) {
+    house.sells("LAMP", 1_000, 10).await;
+    let guest = house.guest().await;
+    let mut placed = Vec::new();
+    for n in 0..3 {
+        let emptied = async || Some(guest.cart().await).filter(|cart| cart["lines"] == json!([]));
+        eventually("the last cart is converted", emptied).await;
+        house.advance(Duration::from_secs(1));
+        let item = json!({"sku": "LAMP", "quantity": 1, "opId": format!("op-{n}")});
+        guest.post("/api/v1/cart/items", &item).expect(200).await;
+        let quote = guest.quotes().await;
+        let order = guest.places(&quote, "ok", &format!("key-{n}")).await;
+        placed.insert(0, order.json()["order"]["orderId"].clone());
+    }
+    let ids = |page: &Value| -> Vec<Value> {
+        page["orders"].as_array().expect("a list").iter().map(|order| order["orderId"].clone()).collect()
+    };
+    let first = guest.get("/api/v1/orders?pageSize=2").expect(200).await;
+    assert_eq!(ids(&first), placed[..2], "newest first");
+    let token = first["nextPageToken"].as_str().expect("there is more");
+    let second = guest.get(&format!("/api/v1/orders?pageSize=2&pageToken={token}")).expect(200).await;
+    assert_eq!((ids(&second), second["nextPageToken"].as_str()), (placed[2..].to_vec(), Some("")));
+    let stolen = house.guest().await.get(&format!("/api/v1/orders?pageToken={token}")).refused(400).await;
+    assert_eq!(stolen, "INVALID_PAGE_TOKEN");
+}
