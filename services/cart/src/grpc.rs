@@ -179,11 +179,17 @@ impl Carts {
         }
     }
 
-    /// The owner's cart as it is now.
+    /// The owner's active cart as it is now. One that was converted between the two looks is looked for again:
+    /// by then it is known whether another has taken its place.
     async fn current(&self, owner: &str) -> Result<Option<(CartId, Folded<Cart>)>> {
-        let Some(id) = views::active_cart(&self.own.store, owner).await? else { return Ok(None) };
-        let cart = self.own.store.state::<Cart>(&StreamId::of::<Cart>(id)).await?;
-        Ok(cart.active().is_some().then_some((id, cart)))
+        for _ in 0..ATTEMPTS_MAX {
+            let Some(id) = views::active_cart(&self.own.store, owner).await? else { return Ok(None) };
+            let cart = self.own.store.state::<Cart>(&StreamId::of::<Cart>(id)).await?;
+            if cart.active().is_some() {
+                return Ok(Some((id, cart)));
+            }
+        }
+        Err(busy())
     }
 
     /// The cart with what is offered now, for another market if one is named. Offers that were fetched a

@@ -217,6 +217,8 @@ fn check_line(invalid: &mut Invalid, field: &str, text: &str, least: usize, most
         invalid.add(field, format!("must be {least} to {most} characters"));
     } else if text.chars().any(char::is_control) {
         invalid.add(field, "must not contain control characters");
+    } else if least > 0 && text.trim().is_empty() {
+        invalid.add(field, "must not be blank");
     }
 }
 
@@ -490,6 +492,7 @@ mod tests {
             ("handle", |r, _| r.handle = "Mug".into()),
             ("handle", |r, _| r.handle = "m".repeat(101)),
             ("product.title", |_, p| p.title.clear()),
+            ("product.title", |_, p| p.title = " \u{a0}".into()),
             ("product.title", |_, p| p.title = "é".repeat(TITLE_CHARS_MAX + 1)),
             ("product.title", |_, p| p.title = "a\u{7}".into()),
             ("product.description", |_, p| p.description = "d".repeat(DESCRIPTION_CHARS_MAX + 1)),

@@ -288,7 +288,9 @@ impl Index {
             let from = (Bound::Included(start.as_str()), Bound::Unbounded);
             let alike = self.dictionary.range::<str, _>(from);
             let alike = alike.take_while(|(text, _)| text.starts_with(&start)).take(ALIKE_MAX);
-            alike.for_each(|(_, id)| drop(shared.entry(*id).or_default()));
+            for (_, id) in alike {
+                shared.entry(*id).or_default();
+            }
         }
         shared.retain(|id, _| {
             let known = &self.words[*id as usize];
