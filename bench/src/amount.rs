@@ -32,6 +32,11 @@ impl Amount {
         Self::from_wide(u128::from(self.0) * 1_000, u128::from(other.0))
     }
 
+    /// Halfway between both.
+    pub fn mean(self, other: Amount) -> Self {
+        Self(self.0.midpoint(other.0))
+    }
+
     /// This figure shared out.
     pub fn divided_by(self, parts: u64) -> Self {
         Self(self.0.checked_div(parts).unwrap_or(0))

@@ -1,11 +1,13 @@
 //! Appends per second: each its own request, its own decision and its own commit, durable when it is answered.
 use crate::amount::Amount;
+use crate::disk::Around;
+use crate::load;
 use crate::parts::Setting;
 use crate::report::{Figure, Outcome};
 use crate::store::{self, Meter};
-use crate::{disk, load};
 use std::time::Duration;
 
+const WARM_UP: Duration = Duration::from_millis(300);
 const CLIENTS: &[u32] = &[1, 64, 256, 1_024];
 
 /// Measures each number of clients on a store of its own, and the raw disk right after it.
@@ -20,18 +22,23 @@ pub async fn measure(setting: &Setting) -> Outcome {
 async fn at(setting: &Setting, clients: u32) -> Outcome {
     let folder = setting.folder(&format!("appends-{clients}"))?;
     let store = store::open(store::options(&folder))?;
-    load::run(store::appenders(&store, clients), Duration::from_millis(200)).await?;
+    let warm = Meter::start(&store);
+    load::run(store::appenders(&store, clients), WARM_UP).await?;
+    let around = Around::begin(&folder, warm.stop().bytes_per_batch(), setting.lasting / 6).await?;
     let meter = Meter::start(&store);
     let load = load::run(store::appenders(&store, clients), setting.lasting).await?;
     let done = meter.stop();
-    store.shutdown().await;
-    drop(store);
     let bytes = done.bytes_per_batch();
-    let raw = disk::syncs_per_second(&folder, bytes, setting.lasting / 3).await?;
+    let raw = around.end(bytes).await?;
+    store.shutdown().await;
     let plural = if clients == 1 { "client" } else { "clients" };
     Ok(vec![
-        Figure::new(format!("{clients} {plural}, {bytes} bytes a batch"), load.rate(), "appends/s")
-            .beside("raw syncs of as many bytes", raw),
+        Figure::new(
+            format!("{clients} {plural}, {} bytes a batch", Amount::whole(bytes)),
+            load.rate(),
+            "appends/s",
+        )
+        .beside("raw syncs of as many bytes", raw),
         Figure::new(
             format!("{clients} {plural}, p99 {} ms", load.latency(990)),
             Amount::quotient(done.commits, done.batches),

@@ -17,6 +17,26 @@ const SAMPLES: usize = 200;
 /// A probe ends after so many syncs, whatever the time.
 const SYNCS_MAX: u64 = 1_000_000;
 
+/// The raw disk right before and right after something: others may be using it too, and not evenly.
+pub struct Around<'a> {
+    folder: &'a Path,
+    lasting: Duration,
+    before: Amount,
+}
+
+impl<'a> Around<'a> {
+    /// Probes before, with so many bytes a sync.
+    pub async fn begin(folder: &'a Path, bytes: u64, lasting: Duration) -> Outcome<Self> {
+        let before = syncs_per_second(folder, bytes, lasting).await?;
+        Ok(Self { folder, lasting, before })
+    }
+
+    /// Probes after; syncs per second on average.
+    pub async fn end(self, bytes: u64) -> Outcome<Amount> {
+        Ok(syncs_per_second(self.folder, bytes, self.lasting).await?.mean(self.before))
+    }
+}
+
 /// A file that is as long as it will ever be.
 struct Probe {
     file: File,
@@ -57,7 +77,7 @@ pub fn sync_latency(folder: &Path) -> io::Result<Duration> {
 }
 
 /// Raw syncs per second with so many bytes each.
-pub async fn syncs_per_second(folder: &Path, bytes: u64, lasting: Duration) -> Outcome<Amount> {
+async fn syncs_per_second(folder: &Path, bytes: u64, lasting: Duration) -> Outcome<Amount> {
     let folder: PathBuf = folder.to_owned();
     let probing = task::blocking("bench.probe", move || -> io::Result<Amount> {
         let mut probe = Probe::new(&folder, usize::try_from(bytes).unwrap_or(PAGE_BYTES))?;

@@ -23,18 +23,15 @@ pub async fn measure(setting: &Setting) -> Outcome {
     let mut figures = Vec::new();
     for clients in CLIENTS {
         let done = count(&endless, *clients, lasting).await?;
+        let who = if *clients == 1 { "1 client".to_owned() } else { format!("{clients} clients") };
         let syncs = done.syncs.sequencers;
         let per_batch = Amount::quotient(syncs, done.batches);
         figures.push(
-            Figure::new(
-                format!("{clients} clients: {syncs} syncs, {} batches", done.batches),
-                per_batch,
-                "syncs/batch",
-            )
-            .bar("exactly one a batch", syncs == done.batches && done.batches > 0),
+            Figure::new(format!("{who}: {syncs} syncs, {} batches", done.batches), per_batch, "syncs/batch")
+                .bar("exactly one a batch", syncs == done.batches && done.batches > 0),
         );
         let commits = Amount::quotient(done.commits, done.batches);
-        figures.push(Figure::new(format!("{clients} clients"), commits, "commits/batch"));
+        figures.push(Figure::new(who, commits, "commits/batch"));
     }
     endless.shutdown().await;
     let folder = setting.folder("log-syncs-moved")?;

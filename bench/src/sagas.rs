@@ -1,7 +1,7 @@
 //! Sagas per second: five steps that do nothing, each recorded durably before the next begins. What is left is
 //! the price of being able to crash anywhere.
 use crate::amount::Amount;
-use crate::disk;
+use crate::disk::Around;
 use crate::load::{self, Client};
 use crate::parts::Setting;
 use crate::report::{Figure, NoResult, Outcome};
@@ -24,6 +24,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
+const WARM_UP: Duration = Duration::from_millis(300);
 const CLIENTS: &[u32] = &[1, 16, 64, 256];
 /// The start and five steps.
 const COMMITS_PER_SAGA: u64 = 6;
@@ -182,7 +183,9 @@ async fn at(setting: &Setting, clients: u32) -> Outcome<Figure> {
         task::spawn(task::Kind::Background, "bench.feed", follow(store.clone(), waiting.clone(), stop));
     let starter = |_| Starter { store: store.clone(), waiting: waiting.clone(), ids: ids.clone() };
     // The first moments pass with leases.
-    load::run((0..clients).map(starter), Duration::from_millis(200)).await?;
+    let warm = Meter::start(&store);
+    load::run((0..clients).map(starter), WARM_UP).await?;
+    let around = Around::begin(&folder, warm.stop().bytes_per_batch(), setting.lasting / 6).await?;
     let meter = Meter::start(&store);
     let load = load::run((0..clients).map(starter), setting.lasting).await?;
     let done = meter.stop();
@@ -191,7 +194,7 @@ async fn at(setting: &Setting, clients: u32) -> Outcome<Figure> {
     ended.map_err(|e| NoResult::failed("the runner", e.story()))?;
     follower.join().await.map_err(|e| NoResult::failed("the follower", e))?;
     store.shutdown().await;
-    let raw = disk::syncs_per_second(&folder, done.bytes_per_batch(), setting.lasting / 3).await?;
+    let raw = around.end(done.bytes_per_batch()).await?;
     let what = format!("{clients} at once, {} commits/batch", Amount::quotient(done.commits, done.batches));
     Ok(Figure::new(what, load.rate(), "sagas/s")
         .beside("raw syncs, six a saga", raw.divided_by(COMMITS_PER_SAGA)))
