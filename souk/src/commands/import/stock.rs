@@ -10,8 +10,8 @@ use std::collections::{HashMap, HashSet};
 
 /// Lines of one delivery, well below what the shop takes at once.
 const DELIVERY_LINES_MAX: usize = 1_000;
-/// SKUs that the shop is asked about at once.
-const SKUS_MAX: usize = 500;
+/// SKUs that the shop is asked about at once: as many as an address can hold values.
+const SKUS_MAX: usize = 100;
 /// The longest query; servers on the way refuse much longer ones.
 const QUERY_BYTES_MAX: usize = 6_000;
 
