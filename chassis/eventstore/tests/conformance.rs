@@ -494,9 +494,15 @@ async fn published_events_are_numbered_without_gaps(place: &Place) {
 async fn a_caller_that_goes_away_does_not_take_the_work_with_it(place: &Place) {
     let store = place.open();
     let mut head = store.head();
+    let (gate, piece) = Gate::new();
+    let mut blocked = Box::pin(store.commit(piece));
+    poll_once(&mut blocked).await;
+    gate.reached().await;
     let mut commit = Box::pin(store.commit(append(&stream("gone"), Expected::Any, vec![added(9)])));
     poll_once(&mut commit).await;
     drop(commit);
+    gate.open();
+    blocked.await.expect("quiet");
     head.wait_for(|position| *position == Position::new(1)).await.expect("the store lives");
     assert_eq!(sum(&store, "gone").await, 9);
 }
