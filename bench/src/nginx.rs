@@ -108,6 +108,9 @@ http {{
   default_type application/json;
   client_body_temp_path {folder}/body;
   proxy_temp_path {folder}/proxy;
+  fastcgi_temp_path {folder}/fastcgi;
+  uwsgi_temp_path {folder}/uwsgi;
+  scgi_temp_path {folder}/scgi;
   keepalive_requests 100000000;
   tcp_nodelay on;
   proxy_buffer_size 16k;
