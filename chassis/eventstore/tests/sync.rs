@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use suite::*;
 
@@ -65,6 +66,71 @@ pub unsafe extern "C" fn fsync(fd: libc::c_int) -> libc::c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdatasync(fd: libc::c_int) -> libc::c_int {
     sync(libc::SYS_fdatasync, fd)
+}
+
+/// Whether the disk of the store named `full` is full.
+static FULL: AtomicBool = AtomicBool::new(false);
+
+fn write_at(
+    fd: libc::c_int,
+    bytes: *const libc::c_void,
+    count: libc::size_t,
+    at: libc::off_t,
+) -> libc::ssize_t {
+    if FULL.load(Ordering::SeqCst) && std::thread::current().name() == Some("sequencer-full") {
+        // SAFETY: the address of this thread's errno, valid as long as the thread lives.
+        unsafe { *libc::__errno_location() = libc::ENOSPC };
+        return -1;
+    }
+    // SAFETY: what the C library's own function does with the same arguments.
+    let written = unsafe { libc::syscall(libc::SYS_pwrite64, fd, bytes, count, at) };
+    libc::ssize_t::try_from(written).unwrap_or(-1)
+}
+
+/// # Safety
+/// As the C library's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pwrite(
+    fd: libc::c_int,
+    bytes: *const libc::c_void,
+    count: libc::size_t,
+    at: libc::off_t,
+) -> libc::ssize_t {
+    write_at(fd, bytes, count, at)
+}
+
+/// # Safety
+/// As the C library's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pwrite64(
+    fd: libc::c_int,
+    bytes: *const libc::c_void,
+    count: libc::size_t,
+    at: libc::off_t,
+) -> libc::ssize_t {
+    write_at(fd, bytes, count, at)
+}
+
+#[tokio::test]
+async fn a_full_disk_is_answered_so_and_passes_without_a_restart() {
+    let place = Place::sqlite();
+    let ended = Arc::new(AtomicBool::new(false));
+    let note = ended.clone();
+    let options = Options::new("full", Location::Sqlite(place.path()), place.clock.clone());
+    let options = options.views(vec![TOTALS]).on_exit(move |_| note.store(true, Ordering::SeqCst));
+    let store = EventStore::open(options).expect("opens");
+    store.commit(append(&stream("a"), Expected::Any, vec![added(1)])).await.expect("committed");
+    FULL.store(true, Ordering::SeqCst);
+    for outcome in in_one_batch(&store, (0..5).map(|_| add_up_to(&stream("a"), 1, 9))).await {
+        assert_eq!(outcome.expect_err("full"), CommitError::Fault(Fault::StorageFull));
+    }
+    assert_eq!((sum(&store, "a").await, total(&store, "a").await), (1, Some(1)), "reading goes on");
+    FULL.store(false, Ordering::SeqCst);
+    store.commit(add_up_to(&stream("a"), 1, 9)).await.expect("there is space again");
+    assert_eq!((sum(&store, "a").await, total(&store, "a").await), (2, Some(2)));
+    assert!(!ended.load(Ordering::SeqCst), "the process went on");
+    drop(store);
+    assert_eq!(Audit::open(place.path()).expect("opens").findings(&[TOTALS], None), Ok(vec![]));
 }
 
 fn open(place: &Place, name: &str) -> EventStore {
