@@ -102,7 +102,7 @@ fn who(method: &Method) -> String {
 fn curl(schema: &Schema, method: &Method, rule: &HttpRule) -> String {
     let policy = method.policy.clone().unwrap_or_default();
     let verb = if rule.verb == "GET" { String::new() } else { format!(" -X {}", rule.verb) };
-    let mut command = format!("curl{verb} \"$SOUK{}\"", rule.template.replace(['{', '}'], "_"));
+    let mut command = format!("curl{verb} \"$SOUK{}\"", placeholders(&rule.template));
     if policy.auth != Auth::Public {
         command.push_str(" \\\n  -H \"Authorization: Bearer $TOKEN\"");
     }
@@ -121,6 +121,18 @@ fn curl(schema: &Schema, method: &Method, rule: &HttpRule) -> String {
         command.push_str(&format!(" \\\n  -H 'Content-Type: application/json' \\\n  -d '{body}'"));
     }
     command
+}
+
+/// `/orders/{order_id}` as `/orders/ORDER_ID`: something to replace, and no syntax of the shell.
+fn placeholders(template: &str) -> String {
+    let mut path = String::new();
+    for part in template.split_inclusive('}') {
+        let (literal, variable) = part.split_once('{').unwrap_or((part, ""));
+        let name = variable.trim_end_matches('}').split('=').next().unwrap_or_default();
+        path.push_str(literal);
+        path.push_str(&name.to_ascii_uppercase());
+    }
+    path
 }
 
 fn example(schema: &Schema, id: MessageId, except: &[&str], depth: usize) -> Value {
@@ -171,15 +183,12 @@ fn example_value(schema: &Schema, kind: Kind, depth: usize) -> Value {
 }
 
 fn kind_name(schema: &Schema, field: &Field) -> String {
-    let one = match field.kind {
-        Kind::Message(id) => schema.get(id).short_name().to_owned(),
-        Kind::Enum(id) => {
-            let names: Vec<&str> =
-                schema.get_enum(id).values.iter().map(|value| value.name.as_str()).collect();
-            names.join(" | ")
-        }
-        kind => format!("{kind:?}").to_lowercase(),
+    let names = |id| {
+        schema.get_enum(id).values.iter().map(|value| value.name.as_str()).collect::<Vec<_>>().join(" | ")
     };
+    let message = field.kind.message().map(|id| schema.get(id).short_name().to_owned());
+    let one = message.or_else(|| field.kind.enumeration().map(names));
+    let one = one.unwrap_or_else(|| format!("{:?}", field.kind).to_lowercase());
     match field.cardinality {
         Cardinality::Implicit | Cardinality::Explicit => one,
         Cardinality::Repeated { .. } => format!("list of {one}"),

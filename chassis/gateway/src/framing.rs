@@ -18,8 +18,8 @@ use tokio::time::{Sleep, sleep};
 /// A header line longer than this is left to the library, which refuses it.
 const LINE_BYTES_MAX: usize = 16 * 1024;
 
-/// Stands for a refused head: no method, header name or value holds this byte.
-const REFUSAL: &[u8] = b"\0";
+/// Stands for the rest of a refused head: no method, header name or value holds its first byte.
+const REFUSAL: &[u8] = b"\0\r\n\r\n";
 
 /// Watches the heads of HTTP/1 requests.
 #[derive(Debug)]
@@ -156,6 +156,8 @@ impl Head {
 pub(crate) struct Watched<I> {
     io: I,
     watch: Watch,
+    /// What is left to say of a refusal.
+    refusal: &'static [u8],
     stall_max: Duration,
     /// Runs while the peer does not take what we write.
     stall: Option<Pin<Box<Sleep>>>,
@@ -164,7 +166,7 @@ pub(crate) struct Watched<I> {
 impl<I> Watched<I> {
     /// Watches `io`; a write that makes no progress for `stall_max` breaks it.
     pub(crate) fn new(io: I, stall_max: Duration) -> Self {
-        Self { io, watch: Watch::new(), stall_max, stall: None }
+        Self { io, watch: Watch::new(), refusal: REFUSAL, stall_max, stall: None }
     }
 
     /// Lets progress through and turns too long a standstill into an error.
@@ -187,15 +189,18 @@ impl<I: AsyncRead + Unpin> AsyncRead for Watched<I> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        if this.watch.state == State::Refused {
-            return Poll::Ready(Ok(())); // the end, as far as the library is concerned
+        if this.watch.state != State::Refused {
+            let before = buf.filled().len();
+            ready!(Pin::new(&mut this.io).poll_read(cx, buf))?;
+            match this.watch.inspect(&buf.filled()[before..]) {
+                Ok(()) => return Poll::Ready(Ok(())),
+                Err(fine) => buf.set_filled(before + fine),
+            }
         }
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut this.io).poll_read(cx, buf))?;
-        if let Err(fine) = this.watch.inspect(&buf.filled()[before..]) {
-            buf.set_filled(before + fine);
-            buf.put_slice(REFUSAL);
-        }
+        // Nothing left to say is the end of the stream, as far as the library is concerned.
+        let (said, left) = this.refusal.split_at(this.refusal.len().min(buf.remaining()));
+        buf.put_slice(said);
+        this.refusal = left;
         Poll::Ready(Ok(()))
     }
 }

@@ -362,7 +362,7 @@ impl Inner {
     /// The problem for what a service said; what broke is told to the log, once.
     fn refused(&self, error: &Error, envelope: &Envelope) -> Problem {
         let problem = Problem::from_error(error, &self.statuses);
-        if problem.status.is_server_error() {
+        if problem.status().is_server_error() {
             tracing::warn!(
                 request_id = &*envelope.request_id,
                 error.type = error.reason(),
@@ -465,7 +465,7 @@ fn finish(
     note: &Note<'_>,
     answer: Result<Response<AnswerBody>, Problem>,
 ) -> Response<AnswerBody> {
-    let reason = answer.as_ref().err().map(|problem| problem.reason.clone());
+    let reason = answer.as_ref().err().map(|problem| problem.reason().to_owned());
     let chunked = head.headers.contains_key(header::TRANSFER_ENCODING);
     let closes = chunked || answer.as_ref().is_err_and(Problem::closes);
     let mut response = answer.unwrap_or_else(|problem| problem.into_response(&envelope.request_id));

@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn tokens_are_read_strictly() {
-        let token = |values: &[&str]| token(&with("authorization", values)).map_err(|p| p.status.as_u16());
+        let token = |values: &[&str]| token(&with("authorization", values)).map_err(|p| p.status().as_u16());
         assert_eq!(token(&[]), Ok(None));
         assert_eq!(token(&["Bearer a.b-c_d"]), Ok(Some(Arc::from("a.b-c_d"))));
         assert_eq!(token(&["bearer a"]), Ok(Some(Arc::from("a"))));
@@ -209,7 +209,7 @@ mod tests {
     #[test]
     fn media_types_are_read_strictly() {
         let kind =
-            |values: &[&str]| content_type(&with("content-type", values)).map_err(|p| p.status.as_u16());
+            |values: &[&str]| content_type(&with("content-type", values)).map_err(|p| p.status().as_u16());
         assert_eq!(kind(&[]), Ok(MediaType::Missing));
         for good in [
             "application/json",
@@ -281,8 +281,9 @@ mod tests {
 
     #[test]
     fn keys_and_request_ids_are_checked() {
-        let key =
-            |values: &[&str], policy| key(&with("idempotency-key", values), policy).map_err(|p| p.reason);
+        let key = |values: &[&str], policy| {
+            key(&with("idempotency-key", values), policy).map_err(|p| p.reason().to_owned())
+        };
         assert_eq!(key(&[], Idempotency::Optional), Ok(None));
         assert_eq!(key(&[], Idempotency::Required), Err("IDEMPOTENCY_KEY_REQUIRED".into()));
         assert_eq!(key(&["k1"], Idempotency::Required), Ok(Some(Arc::from("k1"))));

@@ -152,10 +152,10 @@ fn endpoint(schema: &Schema, method: &Method, rule: &HttpRule) -> Result<Endpoin
         Body::Whole => BodyPart::Whole,
         Body::Field(name) => BodyPart::Field(resolve(method.input, name)?),
     };
-    if let BodyPart::Field(path) = &body {
-        if variables.iter().any(|variable| variable.conflicts_with(path, schema)) {
-            return Err(format!("{} is bound by the path and by the body", path.name()));
-        }
+    if let BodyPart::Field(path) = &body
+        && variables.iter().any(|variable| variable.conflicts_with(path, schema))
+    {
+        return Err(format!("{} is bound by the path and by the body", path.name()));
     }
     Ok(Endpoint {
         service: method.service.clone(),

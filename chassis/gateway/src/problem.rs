@@ -50,9 +50,12 @@ fn of_code(code: Code) -> StatusCode {
 
 /// An error on its way out.
 #[derive(Debug)]
-pub(crate) struct Problem {
-    pub(crate) status: StatusCode,
-    pub(crate) reason: String,
+pub(crate) struct Problem(Box<Document>);
+
+#[derive(Debug)]
+struct Document {
+    status: StatusCode,
+    reason: String,
     detail: String,
     fields: Vec<FieldViolation>,
     metadata: BTreeMap<String, String>,
@@ -64,7 +67,7 @@ pub(crate) struct Problem {
 impl Problem {
     /// A refusal by the gateway itself.
     pub(crate) fn new(status: StatusCode, reason: &str, detail: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(Document {
             status,
             reason: reason.to_owned(),
             detail: detail.into(),
@@ -73,7 +76,15 @@ impl Problem {
             retry_after_s: None,
             headers: Vec::new(),
             closes: false,
-        }
+        }))
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        self.0.status
+    }
+
+    pub(crate) fn reason(&self) -> &str {
+        &self.0.reason
     }
 
     pub(crate) fn bad_request(reason: &str, detail: impl Into<String>) -> Self {
@@ -83,7 +94,9 @@ impl Problem {
     /// Faulty fields; the first one is the sentence.
     pub(crate) fn fields(fields: Vec<FieldViolation>) -> Self {
         let detail = fields.first().map(|f| format!("{} {}", f.field, f.description)).unwrap_or_default();
-        Self { fields, ..Self::bad_request("INVALID_ARGUMENT", detail) }
+        let mut problem = Self::bad_request("INVALID_ARGUMENT", detail);
+        problem.0.fields = fields;
+        problem
     }
 
     pub(crate) fn field(field: impl Into<String>, description: impl Into<String>) -> Self {
@@ -99,12 +112,11 @@ impl Problem {
         }
         let fallback = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_AFTER_S);
         let told = error.retry_after().map(|after| after.as_secs().max(1));
-        Self {
-            fields: error.fields().to_vec(),
-            metadata: error.metadata().clone(),
-            retry_after_s: told.or(fallback),
-            ..Self::new(status, error.reason(), error.message())
-        }
+        let mut problem = Self::new(status, error.reason(), error.message());
+        problem.0.fields = error.fields().to_vec();
+        problem.0.metadata = error.metadata().clone();
+        problem.0.retry_after_s = told.or(fallback);
+        problem
     }
 
     pub(crate) fn internal() -> Self {
@@ -113,39 +125,39 @@ impl Problem {
 
     /// The same with a header.
     pub(crate) fn with_header(mut self, name: header::HeaderName, value: &str) -> Self {
-        self.headers.extend(HeaderValue::from_str(value).ok().map(|value| (name, value)));
+        self.0.headers.extend(HeaderValue::from_str(value).ok().map(|value| (name, value)));
         self
     }
 
     /// The same, and the connection ends: what follows on it cannot be trusted or is not worth reading.
     pub(crate) fn closing(mut self) -> Self {
-        self.closes = true;
+        self.0.closes = true;
         self
     }
 
     pub(crate) fn closes(&self) -> bool {
-        self.closes
+        self.0.closes
     }
 
     /// The document.
     pub(crate) fn to_json(&self, request_id: &str) -> Vec<u8> {
         let mut out = Vec::with_capacity(256);
-        let slug = self.reason.to_ascii_lowercase().replace('_', "-");
+        let slug = self.0.reason.to_ascii_lowercase().replace('_', "-");
         let texts = [
             ("type", format!("urn:souk:problem:{slug}")),
-            ("title", title(&self.reason)),
-            ("detail", self.detail.clone()),
+            ("title", title(&self.0.reason)),
+            ("detail", self.0.detail.clone()),
             ("instance", request_id.to_owned()),
-            ("reason", self.reason.clone()),
+            ("reason", self.0.reason.clone()),
         ];
-        out.extend_from_slice(format!("{{\"status\":{}", self.status.as_u16()).as_bytes());
+        out.extend_from_slice(format!("{{\"status\":{}", self.0.status.as_u16()).as_bytes());
         for (name, text) in &texts {
             out.push(b',');
             put_member(&mut out, name, text);
         }
-        if !self.fields.is_empty() {
+        if !self.0.fields.is_empty() {
             out.extend_from_slice(b",\"fields\":[");
-            for (index, violation) in self.fields.iter().enumerate() {
+            for (index, violation) in self.0.fields.iter().enumerate() {
                 out.extend_from_slice(if index == 0 { b"{" } else { b",{" });
                 put_member(&mut out, "field", &violation.field);
                 out.push(b',');
@@ -154,9 +166,9 @@ impl Problem {
             }
             out.push(b']');
         }
-        if !self.metadata.is_empty() {
+        if !self.0.metadata.is_empty() {
             out.extend_from_slice(b",\"metadata\":{");
-            for (index, (key, value)) in self.metadata.iter().enumerate() {
+            for (index, (key, value)) in self.0.metadata.iter().enumerate() {
                 out.extend_from_slice(if index == 0 { b"" } else { b"," });
                 put_member(&mut out, key, value);
             }
@@ -168,17 +180,17 @@ impl Problem {
 
     pub(crate) fn into_response(self, request_id: &str) -> Response<AnswerBody> {
         let mut response = Response::new(AnswerBody::full(Bytes::from(self.to_json(request_id))));
-        *response.status_mut() = self.status;
+        *response.status_mut() = self.0.status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if self.status == StatusCode::UNAUTHORIZED && self.headers.is_empty() {
+        if self.0.status == StatusCode::UNAUTHORIZED && self.0.headers.is_empty() {
             headers
                 .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""));
         }
-        if let Some(seconds) = self.retry_after_s {
+        if let Some(seconds) = self.0.retry_after_s {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
-        headers.extend(self.headers);
+        headers.extend(self.0.headers);
         response
     }
 }

@@ -170,6 +170,8 @@ where
     }
 }
 
+/// Not set: `pipeline_flush`. It keeps answers back while bytes are left to read, for ever when the connection
+/// ends at that point.
 fn builder(limits: ServerLimits) -> auto::Builder<Tasks> {
     let mut builder = auto::Builder::new(Tasks("http.request"));
     builder
@@ -177,8 +179,7 @@ fn builder(limits: ServerLimits) -> auto::Builder<Tasks> {
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head_within)
         .max_headers(HEADERS_MAX)
-        .max_buf_size(BUFFER_BYTES_MAX)
-        .pipeline_flush(true);
+        .max_buf_size(BUFFER_BYTES_MAX);
     builder
         .http2()
         .timer(TokioTimer::new())
