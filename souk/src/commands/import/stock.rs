@@ -56,7 +56,8 @@ pub async fn deliver(
     Ok(delivered)
 }
 
-async fn receive(
+/// Books one delivery; the same again changes nothing.
+pub(super) async fn receive(
     rest: &Rest,
     file_hash: &str,
     location: &Location,

@@ -1,12 +1,12 @@
-//! Imports and exports over real connections, against a stand-in that answers as the catalog and the inventory
-//! promise to. It lives here because no service may depend on this crate; the whole shop is tried elsewhere.
-mod stand_in;
-
+//! Imports into a whole shop, every service of it, and exports out of it.
 use super::*;
-use crate::commands::export;
 use crate::commands::up::Local;
+use crate::commands::{export, token};
 use crate::rest::RestError;
-use stand_in::StandIn;
+use serde_json::json;
+use souk_contracts::terms::Sku;
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 const TWO: &str = "Handle,Title,Status,Variant SKU,Variant Inventory Qty,Variant Price\n\
                    mug,Mug,active,M/1,5,2.50\nhat,Hat,draft,H 1,0,9\n";
@@ -15,125 +15,162 @@ fn home() -> HomeMarket {
     HomeMarket { market: Market::try_new("GB").expect("good"), currency: currency("GBP").expect("known") }
 }
 
+fn main() -> Location {
+    Location::try_new("main").expect("good")
+}
+
 fn catalogue(text: &str) -> Catalogue {
     shopify::read(text.as_bytes(), &home()).expect("a good file")
 }
 
-/// Imports a text: created, updated, unchanged, failed, stocked.
-async fn import(shop: &StandIn, text: &str) -> Result<[usize; 5], Failure> {
-    let main = Location::try_new("main").expect("good");
-    let plan = Plan { location: Some(&main), concurrency: 4 };
-    let done = load(&shop.rest(), &catalogue(text), &plan, &ProgressBar::hidden()).await?;
-    let Summary { outcomes, delivered, .. } = done;
-    Ok([outcomes.created, outcomes.updated, outcomes.unchanged, outcomes.failed.len(), delivered])
+struct Shop {
+    local: Local,
+    data: tempfile::TempDir,
 }
 
-#[tokio::test]
-async fn importing_a_file_again_changes_nothing() {
-    let shop = StandIn::start().await;
-    assert_eq!(import(&shop, TWO).await.expect("imported"), [2, 0, 0, 0, 1]);
-    assert_eq!(import(&shop, TWO).await.expect("imported"), [0, 0, 2, 0, 0]);
-    let dearer = TWO.replace("2.50", "2.60");
-    assert_eq!(import(&shop, &dearer).await.expect("imported"), [0, 1, 1, 0, 0]);
-    assert_eq!(shop.stock("M/1"), Some(5));
-    assert_eq!(shop.stock("H 1"), None);
+impl Shop {
+    async fn open() -> Self {
+        let data = tempfile::tempdir().expect("a folder");
+        let local = Local::start(data.path()).await.expect("the folder is free");
+        Self { local, data }
+    }
+
+    fn sales(&self) -> Rest {
+        reach::staff(&self.local.url(), self.data.path()).expect("the key is there")
+    }
+
+    fn admin(&self) -> Rest {
+        let token = token::staff(self.data.path(), souk_user::Role::Admin, Duration::from_secs(60))
+            .expect("the key is there");
+        Rest::new(&self.local.url(), Some(token))
+    }
+
+    async fn load(&self, text: &str, location: Option<&Location>) -> Summary {
+        let plan = Plan { location, concurrency: 4 };
+        load(&self.sales(), &catalogue(text), &plan, &ProgressBar::hidden()).await.expect("the shop is there")
+    }
+
+    /// Imports a text: created, updated, unchanged, failed, stocked.
+    async fn import(&self, text: &str) -> [usize; 5] {
+        let Summary { outcomes, delivered, .. } = self.load(text, Some(&main())).await;
+        [outcomes.created, outcomes.updated, outcomes.unchanged, outcomes.failed.len(), delivered]
+    }
+
+    async fn level(&self, sku: &str) -> stock::Level {
+        let sku = Sku::try_new(sku).expect("good");
+        stock::levels(&self.sales(), &[&sku]).await.expect("the shop answers")[sku.as_str()]
+    }
 }
 
-/// The same with every service of the shop behind the address instead of the stand-in.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_whole_shop_takes_the_demo_and_gives_it_back() {
-    let data = tempfile::tempdir().expect("a folder");
-    let shop = Local::start(data.path()).await.expect("the folder is free");
-    load_demo(&shop.url(), data.path()).await.expect("our own file");
-    let rest = reach::staff(&shop.url(), data.path()).expect("the key is there");
-    let exported = export::catalogue(&rest).await.expect("exported");
+async fn importing_a_file_again_changes_nothing() {
+    let shop = Shop::open().await;
+    assert_eq!(shop.import(TWO).await, [2, 0, 0, 0, 1]);
+    assert_eq!(shop.import(TWO).await, [0, 0, 2, 0, 0]);
+    let renamed = TWO.replace("Mug", "Beaker");
+    assert_eq!(shop.import(&renamed).await, [0, 1, 1, 0, 0]);
+    assert_eq!(shop.level("M/1").await, stock::Level::OnHand(5));
+    assert_eq!(shop.level("H 1").await, stock::Level::Unknown);
+    shop.local.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_price_is_an_update() {
+    let shop = Shop::open().await;
+    shop.import(TWO).await;
+    let dearer = TWO.replace("2.50", "2.60");
+    assert_eq!(shop.import(&dearer).await, [0, 1, 1, 0, 0]);
+    let exported = export::catalogue(&shop.sales()).await.expect("exported");
+    let mug = exported.iter().find(|product| product.handle == "mug").expect("it was imported");
+    assert_eq!(mug.variants[0].prices[&home().market].to_string(), "2.60 GBP");
+    shop.local.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_comes_back_as_it_went_in() {
+    let shop = Shop::open().await;
+    load_demo(&shop.local.url(), shop.data.path()).await.expect("our own file");
+    let exported = export::catalogue(&shop.sales()).await.expect("exported");
     let text = String::from_utf8(shopify::write(&exported, &home())).expect("text");
-    let main = Location::try_new("main").expect("good");
-    let plan = Plan { location: Some(&main), concurrency: 4 };
-    let again = load(&rest, &catalogue(&text), &plan, &ProgressBar::hidden()).await.expect("imported");
     let demo = catalogue(shopify::DEMO);
-    let unchanged = Outcomes { unchanged: demo.products.len(), ..Outcomes::default() };
-    assert_eq!((again.outcomes, again.delivered), (unchanged, 0));
+    assert_eq!(shop.import(&text).await, [0, 0, demo.products.len(), 0, 0]);
     let stock = |products: &[shopify::Product]| {
         let variants = products.iter().flat_map(|product| &product.variants);
         let levels =
             variants.map(|variant| (variant.sku.clone(), variant.stock.filter(|pieces| *pieces > 0)));
-        levels.collect::<std::collections::BTreeMap<_, _>>()
+        levels.collect::<BTreeMap<_, _>>()
     };
     assert_eq!(stock(&exported), stock(&demo.products));
-    shop.stop().await;
-}
-
-#[tokio::test]
-async fn what_was_sold_is_not_put_back_by_an_import() {
-    let shop = StandIn::start().await;
-    import(&shop, TWO).await.expect("imported");
-    shop.sell("M/1", 5);
-    let restocked = TWO.replace(",5,", ",7,");
-    assert_eq!(import(&shop, &restocked).await.expect("imported"), [0, 0, 2, 0, 0]);
-    assert_eq!(shop.stock("M/1"), Some(0));
-}
-
-#[tokio::test]
-async fn a_delivery_whose_answer_was_lost_is_booked_once() {
-    let shop = StandIn::start().await;
-    shop.lose_answers_of("stock:receive", 1);
-    assert_eq!(import(&shop, TWO).await.expect("imported"), [2, 0, 0, 0, 1]);
-    assert_eq!(shop.stock("M/1"), Some(5));
-    assert_eq!(shop.receipts(), 1);
-}
-
-#[tokio::test]
-async fn the_demo_comes_back_as_it_went_in() {
-    let shop = StandIn::start().await;
-    let demo = catalogue(shopify::DEMO);
-    let [created, .., stocked] = import(&shop, shopify::DEMO).await.expect("imported");
-    assert_eq!((created, stocked), (demo.products.len(), demo.stock().count()));
-    let exported = export::catalogue(&shop.rest()).await.expect("exported");
-    let text = String::from_utf8(shopify::write(&exported, &home())).expect("text");
-    assert_eq!(import(&shop, &text).await.expect("imported"), [0, 0, created, 0, 0]);
     let handles: Vec<_> = exported.iter().map(|product| product.handle.as_str()).collect();
     assert!(handles.is_sorted(), "{handles:?}");
-    let again = export::catalogue(&shop.rest()).await.expect("exported");
-    assert_eq!(again, exported);
+    shop.local.stop().await;
 }
 
-#[tokio::test]
-async fn a_refused_product_keeps_neither_others_nor_their_stock_back() {
-    let shop = StandIn::start().await;
-    shop.refuse("mug");
-    let main = Location::try_new("main").expect("good");
-    let plan = Plan { location: Some(&main), concurrency: 4 };
-    let summary =
-        load(&shop.rest(), &catalogue(TWO), &plan, &ProgressBar::hidden()).await.expect("the shop is there");
-    assert_eq!((summary.outcomes.created, summary.delivered), (1, 0));
-    assert_eq!(shop.stock("M/1"), None);
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_taken_is_not_put_back_by_an_import() {
+    let shop = Shop::open().await;
+    shop.import(TWO).await;
+    let taken =
+        json!({"adjustmentId": "a", "sku": "M/1", "location": "main", "delta": "-5", "reason": "broken"});
+    shop.admin().post("/api/v1/stock:adjust", &taken).await.expect("there are five");
+    let restocked = TWO.replace(",5,", ",7,");
+    assert_eq!(shop.import(&restocked).await, [0, 0, 2, 0, 0]);
+    assert_eq!(shop.level("M/1").await, stock::Level::OnHand(0));
+    shop.local.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_that_is_sent_twice_is_booked_once() {
+    let shop = Shop::open().await;
+    let catalogue = catalogue(TWO);
+    let lines: Vec<_> = catalogue.stock().collect();
+    for _ in 0..2 {
+        stock::receive(&shop.sales(), &catalogue.hash, &main(), &lines)
+            .await
+            .expect("booked, or booked before");
+    }
+    assert_eq!(shop.level("M/1").await, stock::Level::OnHand(5));
+    shop.local.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_product_keeps_others_in_and_its_own_stock_out() {
+    let shop = Shop::open().await;
+    shop.load(TWO, None).await;
+    shop.sales().post("/api/v1/products/mug:archive", &json!({})).await.expect("sales may");
+    let summary = shop.load(TWO, Some(&main())).await;
+    assert_eq!((summary.outcomes.unchanged, summary.delivered), (1, 0));
+    assert_eq!(shop.level("M/1").await, stock::Level::Unknown);
     let failure = summary.settle().expect_err("one was refused");
     assert_eq!(failure.code, exit::DATA);
-    assert!(
-        failure.message.contains("mug: the product is archived (PRODUCT_ARCHIVED, status 409)"),
-        "{failure}"
-    );
+    assert!(failure.message.contains("PRODUCT_ARCHIVED"), "{failure}");
     assert_eq!(summary.json()["failures"][0]["handle"], "mug");
-    let (_, RestError::Problem { metadata, .. }) = &summary.outcomes.failed[0] else { panic!("a refusal") };
-    assert_eq!(metadata["handle"], "mug");
+    let (_, RestError::Problem { status, metadata, .. }) = &summary.outcomes.failed[0] else {
+        panic!("a refusal")
+    };
+    assert_eq!((*status, metadata["handle"].as_str()), (409, "mug"));
+    shop.local.stop().await;
 }
 
-#[tokio::test]
-async fn a_shop_that_is_gone_or_closed_ends_the_import() {
-    let shop = StandIn::start().await;
-    shop.dismiss();
-    let failure = import(&shop, TWO).await.expect_err("nobody may");
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_whom_the_shop_does_not_know_ends_the_import() {
+    let shop = Shop::open().await;
+    let nobody = Rest::new(&shop.local.url(), Some("no.token.atall".to_owned()));
+    let plan = Plan { location: Some(&main()), concurrency: 4 };
+    let failure =
+        load(&nobody, &catalogue(TWO), &plan, &ProgressBar::hidden()).await.expect_err("nobody may");
     assert_eq!(failure.code, exit::PERMISSION);
     assert!(failure.message.contains("run the import again"), "{failure}");
+    shop.local.stop().await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn without_a_location_stock_is_left_alone() {
-    let shop = StandIn::start().await;
-    let plan = Plan { location: None, concurrency: 1 };
-    let done = load(&shop.rest(), &catalogue(TWO), &plan, &ProgressBar::hidden()).await.expect("imported");
-    assert_eq!((done.outcomes.created, done.delivered, shop.receipts()), (2, 0, 0));
+    let shop = Shop::open().await;
+    let summary = shop.load(TWO, None).await;
+    assert_eq!((summary.outcomes.created, summary.delivered), (2, 0));
+    assert_eq!(shop.level("M/1").await, stock::Level::Unknown);
+    shop.local.stop().await;
 }
 
 #[test]
