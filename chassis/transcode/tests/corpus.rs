@@ -2,6 +2,7 @@
 mod common;
 
 use common::Bench;
+use souk_kernel::SeededEntropy;
 use souk_transcode::{check_json, fuzzing};
 use std::path::{Path, PathBuf};
 
@@ -34,6 +35,43 @@ fn the_fuzz_corpus_does_no_harm() {
         }
     }
     assert!(replayed >= 20, "the corpus is missing: {replayed} files");
+}
+
+/// Damaged copies of the corpus, by a seed that a failure prints. `SOUK_FUZZ_ROUNDS` asks for more of them.
+#[test]
+fn damaged_copies_of_the_corpus_do_no_harm() {
+    let bench = Bench::new();
+    let rounds = std::env::var("SOUK_FUZZ_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(1_500);
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus");
+    let read = |target: &str| -> Vec<Vec<u8>> {
+        files(&corpus.join(target)).iter().map(|file| std::fs::read(file).expect("readable")).collect()
+    };
+    let (json, proto) = (read("json_to_proto"), read("proto_to_json"));
+    for seed in 0..rounds {
+        let entropy = SeededEntropy::new(seed);
+        let texts = damaged(&json, &entropy);
+        let message = damaged(&proto, &entropy);
+        let run = std::panic::catch_unwind(|| {
+            fuzzing::json_to_proto_target(&bench.schema, bench.id("All"), &texts);
+            fuzzing::proto_to_json_target(&bench.schema, bench.id("All"), &message);
+        });
+        assert!(run.is_ok(), "seed {seed}: {} {message:?}", String::from_utf8_lossy(&texts));
+    }
+}
+
+/// Two of the inputs, cut and joined, with some bytes replaced.
+fn damaged(inputs: &[Vec<u8>], entropy: &SeededEntropy) -> Vec<u8> {
+    let below = |n: usize| (entropy.next_u64() % (n as u64 + 1)) as usize;
+    let (a, b) = (&inputs[below(inputs.len() - 1)], &inputs[below(inputs.len() - 1)]);
+    let mut bytes = [&a[..below(a.len())], &b[below(b.len())..]].concat();
+    for _ in 0..below(3) {
+        let at = below(bytes.len().saturating_sub(1));
+        if let Some(byte) = bytes.get_mut(at) {
+            let alphabet = b"{}[]\",:0129-.eEnt\\u\x00\x08\x0a\x12\x1a\x22\x7f\x80\xff";
+            *byte = alphabet[below(alphabet.len() - 1)];
+        }
+    }
+    bytes
 }
 
 /// `y_` must be accepted, `n_` refused, `i_` either way; none may panic.
