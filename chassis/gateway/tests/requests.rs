@@ -89,16 +89,26 @@ async fn paths_and_queries_become_fields() {
     assert_eq!((answer.status, answer.body.as_str(), answer.header("content-type")), (204, "", ""));
 }
 
-#[tokio::test]
-async fn bad_requests_are_refused_exactly() {
+type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str, (u16, &'a str, &'a str));
+
+/// Each request is refused with this status, reason and first faulty field.
+async fn refuses(cases: &[Case<'_>]) {
     let bench = Bench::new();
-    let long_key = "k".repeat(256);
-    let deep = format!("{{\"line\":{}", "[".repeat(200));
-    let many = format!("GET /api/v1/orders/x?{}", "tags=a&".repeat(101));
-    let long = format!("GET /api/v1/orders/x?tags={}", "a".repeat(9_000));
-    type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str, (u16, &'a str, &'a str));
-    let all = [JSON, TOKEN, KEY];
-    let cases: &[Case<'_>] = &[
+    for (request, headers, body, (status, reason, field)) in cases {
+        let answer = bench.send(request, headers, body).await;
+        let expected = (*status, (*reason).to_owned(), (*field).to_owned());
+        assert_eq!(answer.problem(), expected, "{request} {body}");
+        assert_eq!(answer.header("cache-control"), "no-store");
+        assert!(!answer.header("x-request-id").is_empty());
+        assert_eq!(*status == 401, !answer.header("www-authenticate").is_empty(), "{request}");
+        assert_eq!(*status == 405, !answer.header("allow").is_empty(), "{request}");
+        assert_eq!(*status == 503, !answer.header("retry-after").is_empty(), "{request}");
+    }
+}
+
+#[tokio::test]
+async fn addresses_and_callers_are_refused_exactly() {
+    refuses(&[
         ("GET /nowhere", &[], "", (404, "NOT_FOUND", "")),
         ("GET /api/v1/orders/", &[], "", (404, "NOT_FOUND", "")),
         ("GET /api/v1/inside", &[], "", (404, "NOT_FOUND", "")),
@@ -108,107 +118,83 @@ async fn bad_requests_are_refused_exactly() {
         ("TRACK /api/v1/orders", &[], "", (405, "METHOD_NOT_ALLOWED", "")),
         ("POST /openapi.json", &[], "", (405, "METHOD_NOT_ALLOWED", "")),
         ("POST /api/v1/orders", &[JSON, KEY], "{}", (401, "UNAUTHENTICATED", "")),
-        (
-            "POST /api/v1/orders",
-            &[JSON, KEY, ("authorization", "Basic eDp5")],
-            "{}",
-            (401, "UNAUTHENTICATED", ""),
-        ),
+        ("POST /api/v1/orders", &[("authorization", "Basic eDp5")], "{}", (401, "UNAUTHENTICATED", "")),
         ("GET /api/v1/orders/x", &[("authorization", "Bearer")], "", (401, "UNAUTHENTICATED", "")),
-        ("POST /api/v1/orders", &[TOKEN, KEY], "{}", (415, "UNSUPPORTED_MEDIA_TYPE", "")),
-        (
-            "POST /api/v1/orders",
-            &[TOKEN, KEY, ("content-type", "text/plain")],
-            "{}",
-            (415, "UNSUPPORTED_MEDIA_TYPE", ""),
-        ),
-        (
-            "POST /api/v1/orders",
-            &[TOKEN, KEY, ("content-type", "application/json; charset=latin1")],
-            "{}",
-            (415, "UNSUPPORTED_MEDIA_TYPE", ""),
-        ),
-        (
-            "POST /api/v1/orders",
-            &[JSON, TOKEN, KEY, ("content-encoding", "gzip")],
-            "{}",
-            (415, "UNSUPPORTED_MEDIA_TYPE", ""),
-        ),
-        ("GET /api/v1/orders/x", &[("accept", "text/html")], "", (406, "NOT_ACCEPTABLE", "")),
-        ("GET /api/v1/orders/x:watch", &[("accept", "application/json")], "", (406, "NOT_ACCEPTABLE", "")),
-        ("POST /api/v1/orders", &all, "{", (400, "MALFORMED_JSON", "")),
-        ("POST /api/v1/orders", &all, "[]", (400, "INVALID_ARGUMENT", "body")),
-        ("POST /api/v1/orders", &all, "null", (400, "INVALID_ARGUMENT", "body")),
-        ("POST /api/v1/orders", &all, r#"{"orderId":1}"#, (400, "INVALID_ARGUMENT", "orderId")),
-        (
-            "POST /api/v1/orders",
-            &all,
-            r#"{"lines":[{},{"quantity":1.5}]}"#,
-            (400, "INVALID_ARGUMENT", "lines[1].quantity"),
-        ),
-        ("POST /api/v1/orders", &all, r#"{"price":1}"#, (400, "INVALID_ARGUMENT", "price")),
-        (
-            "POST /api/v1/orders",
-            &all,
-            r#"{"orderId":"a","order_id":"b"}"#,
-            (400, "INVALID_ARGUMENT", "orderId"),
-        ),
-        ("POST /api/v1/orders", &all, r#"{"pageSize":2147483648}"#, (400, "INVALID_ARGUMENT", "pageSize")),
-        ("POST /api/v1/orders", &all, r#"{"since":"today"}"#, (400, "INVALID_ARGUMENT", "since")),
-        ("POST /api/v1/orders", &all, r#"{"word":"a","number":1}"#, (400, "INVALID_ARGUMENT", "number")),
-        ("POST /api/v1/orders", &all, &deep, (400, "INVALID_ARGUMENT", "line")),
-        ("POST /api/v1/orders", &[JSON, TOKEN], "{}", (400, "IDEMPOTENCY_KEY_REQUIRED", "")),
-        (
-            "POST /api/v1/orders",
-            &[JSON, TOKEN, ("idempotency-key", "a b")],
-            "{}",
-            (400, "INVALID_IDEMPOTENCY_KEY", ""),
-        ),
-        (
-            "POST /api/v1/orders",
-            &[JSON, TOKEN, ("idempotency-key", &long_key)],
-            "{}",
-            (400, "INVALID_IDEMPOTENCY_KEY", ""),
-        ),
-        ("POST /api/v1/orders?orderId=a", &all, "{}", (400, "INVALID_ARGUMENT", "orderId")),
-        (
-            "POST /api/v1/orders/o1:cancel",
-            &[JSON],
-            r#"{"orderId":"o2"}"#,
-            (400, "INVALID_ARGUMENT", "orderId"),
-        ),
-        ("PUT /api/v1/orders/o1/lines?lines.sku=a", &[JSON], "[]", (400, "INVALID_ARGUMENT", "lines")),
-        ("PUT /api/v1/orders/o1/lines", &[JSON], r#"[{"sku":1}]"#, (400, "INVALID_ARGUMENT", "lines[0].sku")),
-        ("GET /api/v1/orders/x", &[JSON], "{}", (400, "BODY_NOT_ALLOWED", "")),
-        ("GET /api/v1/orders/x?colour=red", &[], "", (400, "INVALID_ARGUMENT", "colour")),
-        ("GET /api/v1/orders/x?orderId=y", &[], "", (400, "INVALID_ARGUMENT", "orderId")),
-        ("GET /api/v1/orders/x?order_id=y", &[], "", (400, "INVALID_ARGUMENT", "orderId")),
-        ("GET /api/v1/orders/x?pageSize=1&pageSize=2", &[], "", (400, "INVALID_ARGUMENT", "pageSize")),
-        ("GET /api/v1/orders/x?word=a&number=2", &[], "", (400, "INVALID_ARGUMENT", "number")),
-        ("GET /api/v1/orders/x?pageSize=many", &[], "", (400, "INVALID_ARGUMENT", "pageSize")),
-        ("GET /api/v1/orders/x?lines=a", &[], "", (400, "INVALID_ARGUMENT", "lines")),
-        ("GET /api/v1/orders/x?tags=%zz", &[], "", (400, "INVALID_ARGUMENT", "tags")),
-        ("GET /api/v1/orders/%zz", &[], "", (400, "INVALID_ARGUMENT", "order_id")),
-        ("GET /api/v1/orders/%ff", &[], "", (400, "INVALID_ARGUMENT", "order_id")),
-        (&many, &[], "", (414, "URI_TOO_LONG", "")),
-        (&long, &[], "", (414, "URI_TOO_LONG", "")),
         ("GET /api/v1/orders/x", &[("host", "second")], "", (400, "MALFORMED_REQUEST", "")),
         ("GET /api/v1/retired", &[], "", (410, "GONE", "")),
         ("GET /api/v1/absent", &[], "", (503, "UNAVAILABLE", "")),
-    ];
-    for (request, headers, body, (status, reason, field)) in cases {
-        let answer = bench.send(request, headers, body).await;
-        assert_eq!(
-            answer.problem(),
-            (*status, (*reason).to_owned(), (*field).to_owned()),
-            "{request} {body}"
-        );
-        assert_eq!(answer.header("cache-control"), "no-store");
-        assert!(!answer.header("x-request-id").is_empty());
-        assert_eq!(*status == 401, !answer.header("www-authenticate").is_empty(), "{request}");
-        assert_eq!(*status == 405, !answer.header("allow").is_empty(), "{request}");
-        assert_eq!(*status == 503, !answer.header("retry-after").is_empty(), "{request}");
-    }
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn media_types_and_keys_are_refused_exactly() {
+    const PLACE: &str = "POST /api/v1/orders";
+    let media = (415, "UNSUPPORTED_MEDIA_TYPE", "");
+    let bad_key = (400, "INVALID_IDEMPOTENCY_KEY", "");
+    let latin = ("content-type", "application/json; charset=latin1");
+    let long_key = "k".repeat(256);
+    refuses(&[
+        (PLACE, &[TOKEN, KEY], "{}", media),
+        (PLACE, &[TOKEN, KEY, ("content-type", "text/plain")], "{}", media),
+        (PLACE, &[TOKEN, KEY, latin], "{}", media),
+        (PLACE, &[JSON, TOKEN, KEY, ("content-encoding", "gzip")], "{}", media),
+        ("GET /api/v1/orders/x", &[("accept", "text/html")], "", (406, "NOT_ACCEPTABLE", "")),
+        ("GET /api/v1/orders/x:watch", &[("accept", "application/json")], "", (406, "NOT_ACCEPTABLE", "")),
+        (PLACE, &[JSON, TOKEN], "{}", (400, "IDEMPOTENCY_KEY_REQUIRED", "")),
+        (PLACE, &[JSON, TOKEN, ("idempotency-key", "a b")], "{}", bad_key),
+        (PLACE, &[JSON, TOKEN, ("idempotency-key", &long_key)], "{}", bad_key),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn bodies_are_refused_exactly() {
+    const PLACE: &str = "POST /api/v1/orders";
+    let all = &[JSON, TOKEN, KEY];
+    let field = |name| (400, "INVALID_ARGUMENT", name);
+    let deep = format!("{{\"line\":{}", "[".repeat(200));
+    refuses(&[
+        (PLACE, all, "{", (400, "MALFORMED_JSON", "")),
+        (PLACE, all, "[]", field("body")),
+        (PLACE, all, "null", field("body")),
+        (PLACE, all, r#"{"orderId":1}"#, field("orderId")),
+        (PLACE, all, r#"{"lines":[{},{"quantity":1.5}]}"#, field("lines[1].quantity")),
+        (PLACE, all, r#"{"price":1}"#, field("price")),
+        (PLACE, all, r#"{"orderId":"a","order_id":"b"}"#, field("orderId")),
+        (PLACE, all, r#"{"pageSize":2147483648}"#, field("pageSize")),
+        (PLACE, all, r#"{"since":"today"}"#, field("since")),
+        (PLACE, all, r#"{"word":"a","number":1}"#, field("number")),
+        (PLACE, all, &deep, field("line")),
+        ("POST /api/v1/orders/o1:cancel", &[JSON], r#"{"orderId":"o2"}"#, field("orderId")),
+        ("PUT /api/v1/orders/o1/lines", &[JSON], r#"[{"sku":1}]"#, field("lines[0].sku")),
+        ("GET /api/v1/orders/x", &[JSON], "{}", (400, "BODY_NOT_ALLOWED", "")),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn paths_and_queries_are_refused_exactly() {
+    let field = |name| (400, "INVALID_ARGUMENT", name);
+    let many = format!("GET /api/v1/orders/x?{}", "tags=a&".repeat(101));
+    let long = format!("GET /api/v1/orders/x?tags={}", "a".repeat(9_000));
+    refuses(&[
+        ("POST /api/v1/orders?orderId=a", &[JSON, TOKEN, KEY], "{}", field("orderId")),
+        ("PUT /api/v1/orders/o1/lines?lines.sku=a", &[JSON], "[]", field("lines")),
+        ("GET /api/v1/orders/x?colour=red", &[], "", field("colour")),
+        ("GET /api/v1/orders/x?orderId=y", &[], "", field("orderId")),
+        ("GET /api/v1/orders/x?order_id=y", &[], "", field("orderId")),
+        ("GET /api/v1/orders/x?pageSize=1&pageSize=2", &[], "", field("pageSize")),
+        ("GET /api/v1/orders/x?word=a&number=2", &[], "", field("number")),
+        ("GET /api/v1/orders/x?pageSize=many", &[], "", field("pageSize")),
+        ("GET /api/v1/orders/x?lines=a", &[], "", field("lines")),
+        ("GET /api/v1/orders/x?tags=%zz", &[], "", field("tags")),
+        ("GET /api/v1/orders/%zz", &[], "", field("order_id")),
+        ("GET /api/v1/orders/%ff", &[], "", field("order_id")),
+        (&many, &[], "", (414, "URI_TOO_LONG", "")),
+        (&long, &[], "", (414, "URI_TOO_LONG", "")),
+    ])
+    .await;
 }
 
 #[tokio::test]

@@ -163,9 +163,10 @@ fn message(desc: &MessageDescriptor, c: &mut Choices<'_>, depth: usize) -> Dynam
         if !is_any && wanted && depth < 6 && !c.0.is_empty() {
             m.set_field(&field, value(&field, c, depth));
             // The other side writes the infinities as null inside FloatValue and DoubleValue.
-            let infinite = match m.get_field(&field).as_ref() {
-                Value::F32(n) => wrapper && n.is_infinite(),
-                other => wrapper && other.as_f64().is_some_and(f64::is_infinite),
+            let infinite = {
+                let set = m.get_field(&field);
+                let wide = set.as_f32().map(f64::from).or(set.as_f64());
+                wrapper && wide.is_some_and(f64::is_infinite)
             };
             if infinite {
                 m.clear_field(&field);
