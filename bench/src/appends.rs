@@ -31,18 +31,12 @@ async fn at(setting: &Setting, clients: u32) -> Outcome {
     let bytes = done.bytes_per_batch();
     let raw = around.end(bytes).await?;
     store.shutdown().await;
-    let plural = if clients == 1 { "client" } else { "clients" };
+    let who = if clients == 1 { "1 client".to_owned() } else { format!("{clients} clients") };
+    let commits = Amount::quotient(done.commits, done.batches);
     Ok(vec![
-        Figure::new(
-            format!("{clients} {plural}, {} bytes a batch", Amount::whole(bytes)),
-            load.rate(),
-            "appends/s",
-        )
-        .beside("raw syncs of as many bytes", raw),
-        Figure::new(
-            format!("{clients} {plural}, p99 {} ms", load.latency(990)),
-            Amount::quotient(done.commits, done.batches),
-            "commits/batch",
-        ),
+        Figure::new(who.clone(), load.rate(), "appends/s")
+            .detail(format!("{} bytes a batch", Amount::whole(bytes)))
+            .beside("raw syncs of as many bytes", raw),
+        Figure::new(who, commits, "commits/batch").detail(format!("p99 {} ms", load.latency(990))),
     ])
 }

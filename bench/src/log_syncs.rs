@@ -23,15 +23,13 @@ pub async fn measure(setting: &Setting) -> Outcome {
     let mut figures = Vec::new();
     for clients in CLIENTS {
         let done = count(&endless, *clients, lasting).await?;
-        let who = if *clients == 1 { "1 client".to_owned() } else { format!("{clients} clients") };
         let syncs = done.syncs.sequencers;
-        let per_batch = Amount::quotient(syncs, done.batches);
-        figures.push(
-            Figure::new(format!("{who}: {syncs} syncs, {} batches", done.batches), per_batch, "syncs/batch")
-                .bar("exactly one a batch", syncs == done.batches && done.batches > 0),
-        );
+        let who = if *clients == 1 { "1 client".to_owned() } else { format!("{clients} clients") };
+        let per_batch = Figure::new(who.clone(), Amount::quotient(syncs, done.batches), "syncs/batch")
+            .detail(format!("{syncs} syncs, {} batches", done.batches))
+            .bar("exactly one a batch", syncs == done.batches && done.batches > 0);
         let commits = Amount::quotient(done.commits, done.batches);
-        figures.push(Figure::new(who, commits, "commits/batch"));
+        figures.extend([per_batch, Figure::new(who, commits, "commits/batch")]);
     }
     endless.shutdown().await;
     let folder = setting.folder("log-syncs-moved")?;
@@ -58,12 +56,9 @@ fn moved(done: &Done) -> [Figure; 2] {
     // The one under way may have let the log start over already.
     let explained = done.checkpoints + 1;
     [
-        Figure::new(
-            format!("64 clients, usual log size, {} batches, {} checkpoints", done.batches, done.checkpoints),
-            Amount::whole(surplus),
-            "syncs beyond one a batch",
-        )
-        .bar("one a checkpoint", surplus <= explained && done.syncs.sequencers >= done.batches),
+        Figure::new("64 clients, usual log size", Amount::whole(surplus), "syncs beyond one a batch")
+            .detail(format!("{} batches, {} checkpoints", done.batches, done.checkpoints))
+            .bar("one a checkpoint", surplus <= explained && done.syncs.sequencers >= done.batches),
         Figure::new(
             "syncs by the checkpoints' own thread",
             Amount::whole(done.syncs.checkpoints),

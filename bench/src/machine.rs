@@ -18,6 +18,8 @@ pub struct Machine {
     /// Processes that wanted a core in the last minute: how much else was going on.
     load: String,
     commit: String,
+    /// Whether the shop's program is of that commit.
+    program: String,
     time: String,
 }
 
@@ -33,13 +35,15 @@ impl Default for Machine {
             sync_ms: Amount::whole(0),
             load: unknown(),
             commit: unknown(),
+            program: unknown(),
             time: unknown(),
         }
     }
 }
 
-/// Looks at the machine; `folder` is on the disk that is measured. What cannot be found out is left open.
-pub fn look(folder: &Path) -> Machine {
+/// Looks at the machine; `folder` is on the disk that is measured, `named` the shop's program when it is not
+/// built from this tree. What cannot be found out is left open.
+pub fn look(folder: &Path, named: Option<&Path>) -> Machine {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let unknown = Machine::default();
     Machine {
@@ -51,6 +55,7 @@ pub fn look(folder: &Path) -> Machine {
         sync_ms: disk::sync_latency(folder).map_or(unknown.sync_ms, Amount::ms),
         load: read("/proc/loadavg").split(' ').next().map_or(unknown.load, str::to_owned),
         commit: commit().unwrap_or(unknown.commit),
+        program: named.map_or_else(|| "built from it".to_owned(), |path| path.display().to_string()),
         time: Environment::system().clock.now().to_string(),
     }
 }
@@ -59,7 +64,7 @@ impl Machine {
     /// In one line.
     pub fn sentence(&self) -> String {
         format!(
-            "{} cores ({}), {} MiB, Linux {}, {}: {} ms a sync; load {}; commit {}; {}",
+            "{} cores ({}), {} MiB, Linux {}, {}: {} ms a sync; load {}; commit {}; shop {}; {}",
             self.cores,
             self.cpu,
             self.memory_mib,
@@ -68,6 +73,7 @@ impl Machine {
             self.sync_ms,
             self.load,
             self.commit,
+            self.program,
             self.time
         )
     }
@@ -83,6 +89,7 @@ impl Machine {
             "syncMs": self.sync_ms.number(),
             "load": self.load,
             "commit": self.commit,
+            "shop": self.program,
             "time": self.time,
         })
     }

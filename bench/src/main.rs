@@ -51,7 +51,7 @@ struct Arguments {
     #[arg(long, value_enum, value_delimiter = ',', value_name = "PART")]
     only: Vec<Part>,
     /// How long each load is kept up
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=10))]
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=8))]
     seconds: u64,
     /// Where the figures go, beside the table
     #[arg(long, default_value = "target/bench/latest.json", value_name = "FILE")]
@@ -92,7 +92,7 @@ fn measure(arguments: &Arguments) -> std::io::Result<Report> {
     let chosen = if arguments.only.is_empty() { Part::ALL.to_vec() } else { arguments.only.clone() };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let report = runtime.block_on(async {
-        let mut report = Report::new(machine::look(folder.path()));
+        let mut report = Report::new(machine::look(folder.path(), setting.souk.as_deref()));
         for part in chosen {
             note(&format!("measuring {} …", part.name()));
             report.add(part.name(), part.measure(&setting).await);

@@ -25,7 +25,10 @@ pub type Outcome<T = Vec<Figure>> = Result<T, NoResult>;
 /// One figure, perhaps beside a yardstick, perhaps with a bar.
 #[derive(Debug)]
 pub struct Figure {
+    /// The same in every run, so that runs can be compared.
     what: String,
+    /// What was peculiar to this run.
+    detail: String,
     value: Amount,
     unit: &'static str,
     yardstick: Option<Yardstick>,
@@ -49,7 +52,14 @@ struct Bar {
 impl Figure {
     /// A figure alone.
     pub fn new(what: impl Into<String>, value: Amount, unit: &'static str) -> Self {
-        Self { what: what.into(), value, unit, yardstick: None, bar: None }
+        Self { what: what.into(), detail: String::new(), value, unit, yardstick: None, bar: None }
+    }
+
+    /// The same with what was peculiar to this run.
+    #[must_use]
+    pub fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = detail.into();
+        self
     }
 
     /// The same beside what it is compared with, measured in the same unit and in the same run.
@@ -73,8 +83,9 @@ impl Figure {
     fn cells(&self) -> [String; 6] {
         let beside = self.yardstick.as_ref();
         let bar = self.bar.as_ref();
+        let what = [self.what.as_str(), self.detail.as_str()];
         [
-            self.what.clone(),
+            what.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(": "),
             self.value.to_string(),
             self.unit.to_owned(),
             beside.map_or_else(String::new, |beside| format!("{} × {}", beside.ratio, beside.what)),
@@ -87,6 +98,9 @@ impl Figure {
 
     fn json(&self) -> Value {
         let mut value = json!({ "what": self.what, "value": self.value.number(), "unit": self.unit });
+        if !self.detail.is_empty() {
+            value["detail"] = json!(self.detail);
+        }
         if let Some(beside) = &self.yardstick {
             value["yardstick"] = json!({ "what": beside.what, "value": beside.value.number() });
             value["ratio"] = Value::Number(beside.ratio.number());
@@ -182,16 +196,17 @@ mod tests {
     #[test]
     fn a_figure_stands_beside_its_yardstick_in_table_and_json() {
         let figure = Figure::new("1 client", Amount::whole(2_400), "appends/s")
+            .detail("cold")
             .beside("raw syncs", Amount::whole(3_000))
             .bar("at least half", true);
         let report = report(Ok(vec![figure]));
         assert!(report.table().ends_with(
-            "\nappends\n  1 client  2,400  appends/s  0.800 × raw syncs  3,000  met: at least half\n"
+            "\nappends\n  1 client: cold  2,400  appends/s  0.800 × raw syncs  3,000  met: at least half\n"
         ));
         let json: Value = serde_json::from_str(&report.json()).expect("JSON");
         let figure = &json["parts"][0]["figures"][0];
         assert_eq!(figure["ratio"].to_string(), "0.8");
-        assert_eq!(figure["bar"]["met"], true);
+        assert_eq!((&figure["what"], &figure["bar"]["met"]), (&json!("1 client"), &json!(true)));
         assert!(!report.missed() && !report.failed());
     }
 

@@ -18,8 +18,9 @@ use souk_rpc::BoxFuture;
 use souk_saga::{
     Call, Definition, Event, Intent, Outcome as Answer, Progress, Recording, Runner, Saga, views,
 };
-use souk_telemetry::{Stop, task};
+use souk_telemetry::{Stop, StopSource, task};
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -172,30 +173,78 @@ pub async fn measure(setting: &Setting) -> Outcome {
 
 async fn at(setting: &Setting, clients: u32) -> Outcome<Figure> {
     let folder = setting.folder(&format!("sagas-{clients}"))?;
-    let options = store::options(&folder).views(vec![views::view(project)]).publish(Publish(publish));
-    let store = store::open(options)?;
-    let (source, stop) = Stop::new();
-    let (ids, waiting) = (Environment::system().ids(), Waiting::default());
-    let runner =
-        Runner::new(store.clone(), Errands(definition()), ids.clone(), souk_saga::Options::default());
-    let runner = task::spawn(task::Kind::Background, "bench.sagas", runner.run(stop.clone()));
-    let follower =
-        task::spawn(task::Kind::Background, "bench.feed", follow(store.clone(), waiting.clone(), stop));
-    let starter = |_| Starter { store: store.clone(), waiting: waiting.clone(), ids: ids.clone() };
+    let office = Office::open(&folder)?;
     // The first moments pass with leases.
-    let warm = Meter::start(&store);
-    load::run((0..clients).map(starter), WARM_UP).await?;
+    let warm = Meter::start(&office.store);
+    load::run(office.starters(clients), WARM_UP).await?;
     let around = Around::begin(&folder, warm.stop().bytes_per_batch(), setting.lasting / 6).await?;
-    let meter = Meter::start(&store);
-    let load = load::run((0..clients).map(starter), setting.lasting).await?;
+    let meter = Meter::start(&office.store);
+    let load = load::run(office.starters(clients), setting.lasting).await?;
     let done = meter.stop();
-    source.stop();
-    let ended = runner.join().await.map_err(|e| NoResult::failed("the runner", e))?;
-    ended.map_err(|e| NoResult::failed("the runner", e.story()))?;
-    follower.join().await.map_err(|e| NoResult::failed("the follower", e))?;
-    store.shutdown().await;
     let raw = around.end(done.bytes_per_batch()).await?;
-    let what = format!("{clients} at once, {} commits/batch", Amount::quotient(done.commits, done.batches));
-    Ok(Figure::new(what, load.rate(), "sagas/s")
+    office.close().await?;
+    let commits = Amount::quotient(done.commits, done.batches);
+    Ok(Figure::new(format!("{clients} at once"), load.rate(), "sagas/s")
+        .detail(format!("{commits} commits/batch, p99 {} ms", load.latency(990)))
         .beside("raw syncs, six a saga", raw.divided_by(COMMITS_PER_SAGA)))
+}
+
+/// A store with whoever works on its sagas.
+struct Office {
+    store: EventStore,
+    ids: Ids,
+    waiting: Waiting,
+    source: StopSource,
+    runner: task::Running<Result<(), souk_kernel::Error>>,
+    follower: task::Running,
+}
+
+impl Office {
+    fn open(folder: &Path) -> Outcome<Self> {
+        let options = store::options(folder).views(vec![views::view(project)]).publish(Publish(publish));
+        let store = store::open(options)?;
+        let (source, stop) = Stop::new();
+        let (ids, waiting) = (Environment::system().ids(), Waiting::default());
+        let limits = souk_saga::Options::default();
+        let runner = Runner::new(store.clone(), Errands(definition()), ids.clone(), limits);
+        let runner = task::spawn(task::Kind::Background, "bench.sagas", runner.run(stop.clone()));
+        let following = follow(store.clone(), waiting.clone(), stop);
+        let follower = task::spawn(task::Kind::Background, "bench.feed", following);
+        Ok(Self { store, ids, waiting, source, runner, follower })
+    }
+
+    fn starters(&self, clients: u32) -> Vec<Starter> {
+        let starter =
+            |_| Starter { store: self.store.clone(), waiting: self.waiting.clone(), ids: self.ids.clone() };
+        (0..clients).map(starter).collect()
+    }
+
+    async fn close(self) -> Outcome<()> {
+        self.source.stop();
+        let ended = self.runner.join().await.map_err(|e| NoResult::failed("the runner", e))?;
+        ended.map_err(|e| NoResult::failed("the runner", e.story()))?;
+        self.follower.join().await.map_err(|e| NoResult::failed("the follower", e))?;
+        self.store.shutdown().await;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use souk_eventstore::Position;
+
+    #[tokio::test]
+    async fn a_client_waits_until_the_whole_saga_is_recorded() {
+        let _turn = crate::syncs::TURN.lock().await;
+        let folder = tempfile::tempdir().expect("a folder");
+        let office = Office::open(folder.path()).expect("opens");
+        office.starters(1).remove(0).once(0).await.expect("it ended");
+        let log = office.store.read_log(Position::default(), 100).await.expect("readable");
+        let commits: std::collections::BTreeSet<_> =
+            log.iter().map(|event| event.commit.to_string()).collect();
+        assert_eq!(log.len(), 7, "started, five steps, completed: {log:?}");
+        assert_eq!(commits.len() as u64, COMMITS_PER_SAGA, "the last step and the end are one commit");
+        office.close().await.expect("no fault");
+    }
 }

@@ -138,3 +138,28 @@ impl Done {
         self.written.checked_div(self.batches).filter(|bytes| *bytes > 0).unwrap_or(4_096)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::Client;
+
+    #[tokio::test]
+    async fn one_client_gets_a_batch_and_a_sync_for_each_append() {
+        let _turn = crate::syncs::TURN.lock().await;
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = open(options(folder.path())).expect("opens");
+        let mut client = appenders(&store, 1).remove(0);
+        client.once(0).await.expect("the log begins with a sync of its header");
+        let meter = Meter::start(&store);
+        for n in 1..=20 {
+            client.once(n).await.expect("appended");
+        }
+        let done = meter.stop();
+        assert_eq!((done.batches, done.commits, done.syncs.sequencers), (20, 20, 20));
+        assert!(done.bytes_per_batch() >= 4_096, "a batch is at least a page: {done:?}");
+        let total = store.state::<Counter>(&client.stream).await.expect("readable").total;
+        assert!(total > 0, "every append was decided on the state before it");
+        store.shutdown().await;
+    }
+}

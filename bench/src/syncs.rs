@@ -67,6 +67,10 @@ pub extern "C" fn fsync(file: c_int) -> c_int {
     answer(unsafe { libc::syscall(libc::SYS_fsync, file) })
 }
 
+/// The counters are the process's: tests that write logs take turns.
+#[cfg(test)]
+pub static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -140,3 +140,29 @@ async fn listen() -> Outcome<(TcpListener, SocketAddr)> {
     let address = listener.local_addr().map_err(failed)?;
     Ok((listener, address))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rest::{Ask, Caller};
+    use souk_rpc::grpc::GrpcChannel;
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn both_upstreams_answer_one_product_and_a_page() {
+        let (_source, stop) = Stop::new();
+        let address = serve_grpc(stop.clone()).await.expect("listens");
+        let channel = GrpcChannel::tcp("souk.catalog.v1.CatalogService", &address.to_string());
+        let cx = || Cx::new(tokio::time::Instant::now() + Duration::from_secs(10));
+        let page = channel.call("ListProducts", cx(), Bytes::new()).await.expect("called");
+        let page = ListProductsResponse::decode(page.one().await.expect("one")).expect("decodes");
+        assert_eq!(page.products.len(), PAGE as usize);
+        let refused = channel.call("PutProduct", cx(), Bytes::new()).await.expect_err("refused");
+        assert_eq!(refused.code(), Code::Unimplemented);
+
+        let answers = Answers { small: Bytes::from_static(b"one"), large: Bytes::from_static(b"fifty") };
+        let mut caller = Caller::new(serve_http(answers, stop).await.expect("listens"));
+        assert_eq!(caller.success(&Ask::get(SMALL_PATH)).await.expect("answers"), "one");
+        assert_eq!(caller.success(&Ask::get(LARGE_PATH)).await.expect("answers"), "fifty");
+    }
+}
