@@ -11,9 +11,10 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use prost::Message;
 use souk_contracts::catalog::v1::{
-    GetProductResponse, ListProductsResponse, Price, Product, ProductStatus, Variant,
+    GetProductResponse, ListProductsResponse, Media, Price, Product, ProductStatus, Variant,
 };
 use souk_contracts::types::v1::Money;
+use souk_kernel::Timestamp;
 use souk_rpc::grpc::GrpcServer;
 use souk_rpc::{BoxFuture, ByteService, Code, Cx, Error, Reply, Result};
 use souk_telemetry::{Stop, task};
@@ -50,12 +51,13 @@ impl ByteService for Catalog {
     }
 }
 
+/// As large and as various as a product of the demonstration catalogue.
 fn product(number: u32) -> Product {
     let price = |market: &str, currency: &str, minor_units| Price {
         market: market.to_owned(),
         amount: Some(Money { minor_units, currency: currency.to_owned() }),
+        valid_from: Some(souk_rpc::time::to_proto(Timestamp::from_unix_us(1_790_000_000_123_456))),
         price_version: 1,
-        ..Price::default()
     };
     let variant = |size: &str, minor_units| Variant {
         sku: format!("BENCH-{number:03}-{size}"),
@@ -74,7 +76,7 @@ fn product(number: u32) -> Product {
         status: ProductStatus::Published.into(),
         version: 3,
         vendor: "Nour & Daughters".to_owned(),
-        ..Product::default()
+        media: vec![Media { url: format!("/media/bench-{number:03}.svg"), alt: "A lit lantern".to_owned() }],
     }
 }
 
