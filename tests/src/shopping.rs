@@ -33,7 +33,7 @@ impl House {
             "title": format!("The {sku}"), "published": true,
             "variants": [{"sku": sku, "prices": [price]}],
         });
-        sales.put(&format!("/api/v1/products/{}", sku.to_lowercase()), &product).expect(200).await;
+        sales.put(&format!("/api/v1/products/{}", handle_of(sku)), &product).expect(200).await;
         if stock > 0 {
             let receipt = json!({
                 "receiptId": format!("opening-{sku}"), "location": "main",
@@ -45,10 +45,16 @@ impl House {
 
     /// `(on_hand, reserved)` of a SKU.
     pub async fn stock(&self, sku: &str) -> (i64, i64) {
-        let levels = self.nobody().get(&format!("/api/v1/stock?skus={sku}")).expect(200).await;
+        let path = format!("/api/v1/stock?skus={}", souk::rest::encode(sku));
+        let levels = self.nobody().get(&path).expect(200).await;
         let number = |name: &str| levels["levels"][0][name].as_str().and_then(|n| n.parse().ok());
         (number("onHand").expect("a number"), number("reserved").expect("a number"))
     }
+}
+
+/// Of all the characters of a SKU, those that may stand in a handle.
+fn handle_of(sku: &str) -> String {
+    sku.to_lowercase().chars().filter(char::is_ascii_alphanumeric).collect()
 }
 
 impl Caller {

@@ -70,7 +70,7 @@ pub enum StartError {
     Key(KeyError),
     /// The data folder cannot be used.
     Data(PathBuf, std::io::Error),
-    /// The data folder had this store before, and its file is gone.
+    /// The data folder had this store before, and its file is gone or empty.
     StoreMissing(PathBuf),
 }
 
@@ -82,7 +82,7 @@ impl fmt::Display for StartError {
             StartError::Data(path, e) => write!(f, "the data folder {} cannot be used: {e}", path.display()),
             StartError::StoreMissing(path) => write!(
                 f,
-                "the store {} is missing although it was in use before; restore it from a backup, or, to begin with an \
+                "the store {} is missing or empty although it was in use before; restore it from a backup, or, to begin with an \
                  empty one, remove its line from {}",
                 path.display(),
                 path.with_file_name(MANIFEST).display()
@@ -287,7 +287,9 @@ fn refuse_missing(data: &Path, services: &[Box<dyn Service>]) -> Result<(), Star
     let known = manifest(data);
     let files = services.iter().filter(|service| known.iter().any(|name| name == service.name()));
     let mut files = files.map(|service| data.join(service.name()).with_extension("db"));
-    files.find(|file| !file.exists()).map_or(Ok(()), |file| Err(StartError::StoreMissing(file)))
+    // SQLite takes an empty file for a new database, and would make one of it.
+    let is_gone = |file: &PathBuf| std::fs::metadata(file).map_or(true, |found| found.len() == 0);
+    files.find(is_gone).map_or(Ok(()), |file| Err(StartError::StoreMissing(file)))
 }
 
 fn remember(data: &Path, services: &[Box<dyn Service>]) -> std::io::Result<()> {
