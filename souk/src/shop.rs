@@ -1,5 +1,4 @@
 //! The shop: a list of services. Everything else follows from it.
-use crate::settings::ROLES;
 use souk_eventstore::{Publish, View};
 use souk_host::{Resources, Service};
 use souk_rpc::Bound;
@@ -55,6 +54,7 @@ impl Service for Provider {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::ROLES;
 
     #[test]
     fn every_role_is_a_service_and_answers_its_contract() {

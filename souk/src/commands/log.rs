@@ -2,8 +2,8 @@
 use crate::failure::{Failure, exit};
 use crate::{output, settings};
 use clap::{Args, ValueEnum};
-use souk_eventstore::Recorded;
-use souk_eventstore::audit::Audit;
+use crate::verify::rest;
+use souk_eventstore::{Recorded, StreamId};
 use souk_kernel::Timestamp;
 use std::path::{Path, PathBuf};
 
@@ -55,19 +55,37 @@ impl Log {
     }
 }
 
-/// The events of the stream in whichever store has it.
+/// The kinds of streams that each service keeps, the ones that people ask for first.
+const CATEGORIES: &[(&str, &[&str])] = &[
+    ("order", &["order", "quote"]),
+    ("cart", &["cart"]),
+    ("catalog", &["product", "price"]),
+    ("payment", &["payment"]),
+    ("inventory", &["reservation", "receipt", "adjustment"]),
+    ("provider", &["authorization"]),
+];
+/// The most events that are shown of one stream.
+const EVENTS_MAX: usize = 100_000;
+
+/// The events of the stream in whichever store has it. A bare id is looked for under every kind.
 fn find(data: &Path, stream: &str) -> Result<Vec<Recorded>, Failure> {
     let mut opened = false;
-    for (role, _) in settings::ROLES {
-        let path = data.join(role).with_extension("db");
-        if !path.exists() {
+    for (role, categories) in CATEGORIES {
+        if !rest::path(data, role).exists() {
             continue;
         }
         opened = true;
-        let audit = Audit::open(&path).map_err(|e| Failure::new(exit::UNAVAILABLE, e))?;
-        let events = audit.stream(stream).map_err(|e| Failure::new(exit::UNAVAILABLE, e))?;
-        if !events.is_empty() {
-            return Ok(events);
+        let audit = rest::open(data, role)?;
+        let named = stream.contains('/').then(|| StreamId::parse(stream)).flatten();
+        let candidates = match named {
+            Some(name) => vec![name],
+            None => categories.iter().map(|category| StreamId::new(category, stream)).collect(),
+        };
+        for candidate in candidates {
+            let events = audit.read_stream(&candidate, 0, EVENTS_MAX).map_err(rest::unreadable)?;
+            if !events.is_empty() {
+                return Ok(events);
+            }
         }
     }
     if opened { Ok(Vec::new()) } else { Err(Failure::new(exit::UNAVAILABLE, format!("{} holds no shop", data.display()))) }

@@ -5,7 +5,7 @@
 //! the predicates in their `invariants`.
 mod checks;
 mod facts;
-mod rest;
+pub mod rest;
 
 pub use checks::{Finding, IDS_MAX, check, render};
 pub use facts::Facts;

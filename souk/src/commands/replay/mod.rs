@@ -87,7 +87,7 @@ impl Replay {
     async fn sell(&self, file: Arc<RetailFile>) -> Result<Sold, Failure> {
         let begun = Instant::now();
         let mut server = server::Server::start(&self.data, self.kill_every, self.seed).await?;
-        let token = super::token::staff(&self.data, "sales", Duration::from_secs(7 * 86_400))?;
+        let token = super::token::staff(&self.data, souk_user::Role::Sales, Duration::from_secs(7 * 86_400))?;
         let desk = seller::Desk::new(&server, token, file.hash.clone());
         let bar = progress(file.invoices.len() as u64);
         let sold = async {

@@ -3,7 +3,7 @@ use crate::commands::up::Local;
 use crate::failure::{Failure, exit};
 use crate::output;
 use souk_host::Environment;
-use souk_kernel::{Entropy, SeededEntropy};
+use souk_kernel::SeededEntropy;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
