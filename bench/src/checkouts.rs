@@ -27,7 +27,7 @@ const AFTERWARDS: Duration = Duration::from_millis(500);
 
 /// Sets a shop up and sends the users in.
 pub async fn measure(setting: &Setting) -> Outcome {
-    let program = Program::find(setting)?;
+    let program = Program::of(setting)?;
     let data = setting.folder("checkouts")?;
     let mut shop = program.up(&data, false)?;
     shop.first_answer("/api/v1/products").await?;

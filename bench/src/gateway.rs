@@ -54,7 +54,7 @@ pub async fn measure(setting: &Setting) -> Outcome {
     let nginx = nginx::find(setting)?;
     let (source, stop) = Stop::new();
     let catalog = upstream::serve_grpc(stop.clone()).await?;
-    let mut ours = Program::find(setting)?.gateway(&setting.folder("gateway")?, catalog)?;
+    let mut ours = Program::of(setting)?.gateway(&setting.folder("gateway")?, catalog)?;
     ours.first_answer(SMALL_PATH).await?;
     let answers = answers(ours.address()).await?;
     let lengths = (answers.small.len(), answers.large.len());

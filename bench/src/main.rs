@@ -83,16 +83,20 @@ fn main() -> ExitCode {
 fn measure(arguments: &Arguments) -> std::io::Result<Report> {
     std::fs::create_dir_all(&arguments.dir)?;
     let folder = tempfile::Builder::new().prefix("run-").tempdir_in(arguments.dir.canonicalize()?)?;
+    let chosen = if arguments.only.is_empty() { Part::ALL.to_vec() } else { arguments.only.clone() };
+    let needs_shop = chosen.iter().any(|part| part.needs_shop());
     let setting = Setting {
         lasting: Duration::from_secs(arguments.seconds),
         folder: folder.path().to_owned(),
-        souk: arguments.souk.clone(),
+        souk: match needs_shop {
+            true => shop::program(arguments.souk.as_deref(), folder.path()),
+            false => Err("no part was chosen that needs the shop".to_owned()),
+        },
         nginx: arguments.nginx.clone(),
     };
-    let chosen = if arguments.only.is_empty() { Part::ALL.to_vec() } else { arguments.only.clone() };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let report = runtime.block_on(async {
-        let mut report = Report::new(machine::look(folder.path(), setting.souk.as_deref()));
+        let mut report = Report::new(machine::look(folder.path(), arguments.souk.as_deref()));
         for part in chosen {
             note(&format!("measuring {} …", part.name()));
             report.add(part.name(), part.measure(&setting).await);

@@ -32,8 +32,8 @@ pub struct Setting {
     pub lasting: Duration,
     /// An empty folder on the disk that is measured.
     pub folder: PathBuf,
-    /// The shop's program, when it shall not be built.
-    pub souk: Option<PathBuf>,
+    /// The shop's program, or why there is none.
+    pub souk: Result<PathBuf, String>,
     /// The nginx to compare with, when it is not the system's.
     pub nginx: Option<PathBuf>,
 }
@@ -64,12 +64,13 @@ impl Part {
         }
     }
 
+    /// Whether it measures the shop's program from outside.
+    pub fn needs_shop(self) -> bool {
+        matches!(self, Part::Checkouts | Part::Starts | Part::Gateway)
+    }
+
     /// Measures it.
     pub async fn measure(self, setting: &Setting) -> Outcome {
-        if matches!(self, Part::Checkouts | Part::Starts | Part::Gateway) && setting.souk.is_none() {
-            // Building is not measuring: it has its own time.
-            crate::shop::build().await?;
-        }
         let measuring = async {
             match self {
                 Part::LogSyncs => log_syncs::measure(setting).await,

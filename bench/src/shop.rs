@@ -17,31 +17,40 @@ const LOOK_AGAIN: Duration = Duration::from_millis(1);
 /// How much of what it said is shown when it fails.
 const SAID_MAX: usize = 400;
 
-/// Builds the shop's program; when nothing has changed, that costs a moment.
-pub async fn build() -> Outcome<()> {
+/// The shop's program as it is now, under a name of its own: whoever builds meanwhile does not change it. Without
+/// a named one it is built; when nothing has changed, that costs a moment.
+pub fn program(named: Option<&Path>, folder: &Path) -> Result<PathBuf, String> {
+    let path = match named {
+        Some(named) => named.to_owned(),
+        None => build()?,
+    };
+    let own = folder.join("souk");
+    let copied =
+        std::fs::copy(&path, &own).map_err(|e| format!("the shop's program {}: {e}", path.display()));
+    copied.map(|_| own)
+}
+
+fn build() -> Result<PathBuf, String> {
     crate::note("building the shop …");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let built =
-        Command::new(cargo).args(["build", "--quiet", "--release", "--package", "souk"]).status().await;
-    match built {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => {
-            Err(NoResult::Failed(format!("the shop cannot be built ({status}); name one with --souk")))
-        }
-        Err(e) => Err(NoResult::failed("cargo cannot be started; name the shop's program with --souk", e)),
+    let built = std::process::Command::new(cargo)
+        .args(["build", "--quiet", "--release", "--package", "souk"])
+        .status()
+        .map_err(|e| format!("cargo cannot be started ({e}); name the shop's program with --souk"))?;
+    if !built.success() {
+        return Err(format!("the shop cannot be built ({built}); name its program with --souk"));
     }
+    let own = std::env::current_exe().map_err(|e| format!("the folder of this program: {e}"))?;
+    Ok(own.with_file_name("souk"))
 }
 
 /// The shop's program.
 pub struct Program(PathBuf);
 
 impl Program {
-    /// The one that was named, or the one that was built beside this.
-    pub fn find(setting: &Setting) -> Outcome<Self> {
-        let beside = || std::env::current_exe().map(|own| own.with_file_name("souk"));
-        let path = setting.souk.clone().map_or_else(beside, Ok);
-        let path = path.and_then(|path| path.canonicalize());
-        path.map(Self).map_err(|e| NoResult::failed("the shop's program is not there", e))
+    /// The one that this run measures.
+    pub fn of(setting: &Setting) -> Outcome<Self> {
+        setting.souk.clone().map(Self).map_err(NoResult::Failed)
     }
 
     /// Starts the whole shop on the stores in `data`.

@@ -22,7 +22,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// Starts the shop often.
 pub async fn measure(setting: &Setting) -> Outcome {
-    let program = Program::find(setting)?;
+    let program = Program::of(setting)?;
     let data = setting.folder("starts")?;
     let products = fill(&program, &data).await?;
     let mut times = Vec::with_capacity(STARTS);
