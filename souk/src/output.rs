@@ -34,10 +34,14 @@ pub fn is_watched() -> bool {
 /// Lays rows out in columns; columns that hold only numbers stand right.
 pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let columns = header.len();
-    let width = |i: usize| rows.iter().map(|row| row[i].chars().count()).chain([header[i].chars().count()]).max().unwrap_or(0);
+    let width = |i: usize| {
+        rows.iter().map(|row| row[i].chars().count()).chain([header[i].chars().count()]).max().unwrap_or(0)
+    };
     let widths: Vec<_> = (0..columns).map(width).collect();
-    let is_number = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_digit() || ",.-%".contains(c));
-    let right: Vec<_> = (0..columns).map(|i| !rows.is_empty() && rows.iter().all(|row| is_number(&row[i]))).collect();
+    let is_number =
+        |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_digit() || ",.-%".contains(c));
+    let right: Vec<_> =
+        (0..columns).map(|i| !rows.is_empty() && rows.iter().all(|row| is_number(&row[i]))).collect();
     let render = |cells: &[String]| {
         let cells = cells.iter().enumerate().map(|(i, cell)| {
             let pad = " ".repeat(widths[i] - cell.chars().count());

@@ -21,19 +21,74 @@ pub const GATEWAY: &str = "gateway";
 pub const KEYS: &[Key] = &[
     Key { name: "data.dir", kind: Kind::Text, default: "./souk-data", help: "folder of the stores and keys" },
     Key { name: "gateway.listen", kind: Kind::Address, default: "127.0.0.1:8080", help: "public HTTP API" },
-    Key { name: "grpc.listen", kind: Kind::OptionalAddress, default: "", help: "gRPC for other processes; by default off in `up`, and each service's own port in `serve`" },
-    Key { name: "admin.listen", kind: Kind::OptionalAddress, default: "127.0.0.1:9464", help: "health for operators (/livez, /readyz, /health); empty: off" },
-    Key { name: "log.format", kind: Kind::OneOf(&["auto", "json", "pretty"]), default: "auto", help: "auto: pretty on a terminal, else one JSON object a line" },
-    Key { name: "log.filter", kind: Kind::Text, default: "warn", help: "level, or target=level pairs, as RUST_LOG" },
-    Key { name: "store.cache", kind: Kind::Size, default: "32MiB", help: "folded states kept in memory, per service" },
-    Key { name: "server.drain_delay", kind: Kind::Duration, default: "0s", help: "how long a stopping server still takes new calls, so that balancers notice" },
-    Key { name: "peers.user", kind: Kind::Address, default: "127.0.0.1:8082", help: "where the user service answers gRPC, when it runs elsewhere" },
-    Key { name: "peers.catalog", kind: Kind::Address, default: "127.0.0.1:8083", help: "the same for catalog" },
+    Key {
+        name: "grpc.listen",
+        kind: Kind::OptionalAddress,
+        default: "",
+        help: "gRPC for other processes; by default off in `up`, and each service's own port in `serve`",
+    },
+    Key {
+        name: "admin.listen",
+        kind: Kind::OptionalAddress,
+        default: "127.0.0.1:9464",
+        help: "health for operators (/livez, /readyz, /health); empty: off",
+    },
+    Key {
+        name: "log.format",
+        kind: Kind::OneOf(&["auto", "json", "pretty"]),
+        default: "auto",
+        help: "auto: pretty on a terminal, else one JSON object a line",
+    },
+    Key {
+        name: "log.filter",
+        kind: Kind::Text,
+        default: "warn",
+        help: "level, or target=level pairs, as RUST_LOG",
+    },
+    Key {
+        name: "store.cache",
+        kind: Kind::Size,
+        default: "32MiB",
+        help: "folded states kept in memory, per service",
+    },
+    Key {
+        name: "server.drain_delay",
+        kind: Kind::Duration,
+        default: "0s",
+        help: "how long a stopping server still takes new calls, so that balancers notice",
+    },
+    Key {
+        name: "peers.user",
+        kind: Kind::Address,
+        default: "127.0.0.1:8082",
+        help: "where the user service answers gRPC, when it runs elsewhere",
+    },
+    Key {
+        name: "peers.catalog",
+        kind: Kind::Address,
+        default: "127.0.0.1:8083",
+        help: "the same for catalog",
+    },
     Key { name: "peers.cart", kind: Kind::Address, default: "127.0.0.1:8084", help: "the same for cart" },
     Key { name: "peers.order", kind: Kind::Address, default: "127.0.0.1:8085", help: "the same for order" },
-    Key { name: "peers.payment", kind: Kind::Address, default: "127.0.0.1:8086", help: "the same for payment" },
-    Key { name: "peers.inventory", kind: Kind::Address, default: "127.0.0.1:8087", help: "the same for inventory" },
-    Key { name: "peers.provider", kind: Kind::Address, default: "127.0.0.1:8088", help: "the same for the payment provider simulator" },
+    Key {
+        name: "peers.payment",
+        kind: Kind::Address,
+        default: "127.0.0.1:8086",
+        help: "the same for payment",
+    },
+    Key {
+        name: "peers.inventory",
+        kind: Kind::Address,
+        default: "127.0.0.1:8087",
+        help: "the same for inventory",
+    },
+    Key {
+        name: "peers.provider",
+        kind: Kind::Address,
+        default: "127.0.0.1:8088",
+        help: "the same for the payment provider simulator",
+    },
 ];
 
 /// Where a configuration file is looked for when none is named.
@@ -44,7 +99,8 @@ pub fn load(file: Option<&Path>, flags: &[(&str, Option<String>)]) -> Result<Con
     let found = FILES.iter().map(PathBuf::from).find(|path| path.exists());
     let file = file.map(Path::to_owned).or(found);
     let set = flags.iter().filter_map(|(name, value)| value.clone().map(|value| ((*name).to_owned(), value)));
-    let environment = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
+    let environment =
+        std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
     Ok(Config::load(KEYS, file.as_deref(), environment, &set.collect::<Vec<_>>())?)
 }
 

@@ -108,7 +108,7 @@ where
                         server.serve_connection(io, stop).await;
                         drop(slot);
                     };
-                    drop(task::spawn(task::Kind::Request, "http.connection", connection));
+                    task::spawn(task::Kind::Request, "http.connection", connection).detach();
                 }
                 Err(why) => {
                     tracing::warn!(error = %why, "a connection could not be accepted");
@@ -166,7 +166,7 @@ where
     F::Output: Send + 'static,
 {
     fn execute(&self, future: F) {
-        drop(task::spawn(task::Kind::Request, self.0, future));
+        task::spawn(task::Kind::Request, self.0, future).detach();
     }
 }
 

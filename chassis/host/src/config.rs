@@ -169,9 +169,9 @@ impl Config {
 
     /// Every key with its value (secrets as `***`) and source, for `souk config`.
     pub fn rows(&self) -> Vec<(&Key, String, &Source)> {
-        let show = |key: &Key, value: &str| match key.kind {
-            Kind::Secret if !value.is_empty() => "***".to_owned(),
-            _ => value.to_owned(),
+        let show = |key: &Key, value: &str| {
+            let is_hidden = key.kind == Kind::Secret && !value.is_empty();
+            if is_hidden { "***".to_owned() } else { value.to_owned() }
         };
         self.values.values().map(|(key, value, source)| (key, show(key, value), source)).collect()
     }

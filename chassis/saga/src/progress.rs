@@ -239,7 +239,11 @@ impl Progress {
             Phase::NotStarted => {
                 vec![Event::Started { saga: definition.name().into(), version: definition.version() }]
             }
-            _ => Vec::new(),
+            Phase::Forward
+            | Phase::Undoing(_)
+            | Phase::Completed
+            | Phase::Undone(_)
+            | Phase::Abandoned(_) => Vec::new(),
         }
     }
 
@@ -268,7 +272,11 @@ impl Progress {
             Phase::Forward => {
                 vec![Event::Abandoned { saga: definition.name().into(), reason: reason.into() }]
             }
-            _ => Vec::new(),
+            Phase::NotStarted
+            | Phase::Undoing(_)
+            | Phase::Completed
+            | Phase::Undone(_)
+            | Phase::Abandoned(_) => Vec::new(),
         }
     }
 

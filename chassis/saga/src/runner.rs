@@ -184,7 +184,7 @@ impl<S: Saga> Runner<S> {
         let look_again = Arc::new(Notify::new());
         running.insert(stream.clone(), look_again.clone());
         let (inner, stop) = (self.0.clone(), stop.clone());
-        let _ = task::spawn(task::Kind::Background, "saga", async move {
+        task::spawn(task::Kind::Background, "saga", async move {
             let _leave =
                 Leave { inner: inner.clone(), stream: stream.clone(), look_again: look_again.clone() };
             let driver = Driver { inner, stream, look_again, attempts: HashMap::new() };
@@ -192,7 +192,8 @@ impl<S: Saga> Runner<S> {
                 () = stop.requested() => {}
                 () = driver.drive() => {}
             }
-        });
+        })
+        .detach();
     }
 }
 

@@ -86,7 +86,7 @@ impl Saga for Trips {
     fn perform(&self, call: Call<Trip>) -> BoxFuture<'_, Outcome> {
         let mut world = self.world.lock().expect("no holder panics");
         let attempt = world.attempts.entry(call.key.clone()).and_modify(|n| *n += 1).or_insert(1);
-        let (silent, works) = (*attempt <= self.weather.silent, *attempt % 2 == 0);
+        let (silent, works) = (*attempt <= self.weather.silent, attempt.is_multiple_of(2));
         let refused =
             self.weather.refused == Some(call.intent.step) && call.intent.direction == Direction::Do;
         if (!silent || works) && !refused {
@@ -177,7 +177,9 @@ fn all_or_nothing(phase: &Phase, world: &World) {
             world.effects
         ),
         Phase::Undone(_) => assert!(world.effects.values().all(|on| !on), "{:?}", world.effects),
-        other => panic!("the saga did not end: {other:?}"),
+        Phase::NotStarted | Phase::Forward | Phase::Undoing(_) | Phase::Abandoned(_) => {
+            panic!("the saga did not end: {phase:?}")
+        }
     }
 }
 

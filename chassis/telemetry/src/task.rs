@@ -45,10 +45,13 @@ impl std::error::Error for Ended {}
 
 /// A task that was started. Awaiting it gives its result; dropping it lets the task go on.
 #[derive(Debug)]
-#[must_use = "write `let _ = …` to let the task go on unobserved"]
+#[must_use = "call `detach` to let the task go on unobserved"]
 pub struct Running<T = ()>(tokio::task::JoinHandle<Option<T>>);
 
 impl<T> Running<T> {
+    /// Lets the task go on with nobody waiting for it.
+    pub fn detach(self) {}
+
     /// Waits for the result.
     pub async fn join(self) -> Result<T, Ended> {
         self.await

@@ -28,7 +28,12 @@ impl Show {
         let rows = config.rows();
         match self.output {
             Format::Table => {
-                let rows: Vec<_> = rows.iter().map(|(key, value, source)| vec![key.name.into(), value.clone(), source.to_string(), key.help.into()]).collect();
+                let rows: Vec<_> = rows
+                    .iter()
+                    .map(|(key, value, source)| {
+                        vec![key.name.into(), value.clone(), source.to_string(), key.help.into()]
+                    })
+                    .collect();
                 output::print(&output::table(&["option", "value", "from", "what it is"], &rows));
             }
             Format::Json => {

@@ -1,8 +1,8 @@
 //! `souk log`: what is recorded about one thing, in order.
 use crate::failure::{Failure, exit};
+use crate::verify::rest;
 use crate::{output, settings};
 use clap::{Args, ValueEnum};
-use crate::verify::rest;
 use souk_eventstore::{Recorded, StreamId};
 use souk_kernel::Timestamp;
 use std::path::{Path, PathBuf};
@@ -41,7 +41,12 @@ impl Log {
         let until = self.as_of.unwrap_or(Timestamp::from_unix_us(i64::MAX));
         let shown: Vec<_> = events.iter().filter(|event| event.time <= until).collect();
         if shown.is_empty() {
-            let message = format!("there is no stream {} in {}{}", self.stream, data.display(), self.as_of.map_or(String::new(), |t| format!(" as of {t}")));
+            let message = format!(
+                "there is no stream {} in {}{}",
+                self.stream,
+                data.display(),
+                self.as_of.map_or(String::new(), |t| format!(" as of {t}"))
+            );
             return Err(Failure::new(exit::GENERIC, message));
         }
         match self.output {
@@ -88,7 +93,11 @@ fn find(data: &Path, stream: &str) -> Result<Vec<Recorded>, Failure> {
             }
         }
     }
-    if opened { Ok(Vec::new()) } else { Err(Failure::new(exit::UNAVAILABLE, format!("{} holds no shop", data.display()))) }
+    if opened {
+        Ok(Vec::new())
+    } else {
+        Err(Failure::new(exit::UNAVAILABLE, format!("{} holds no shop", data.display())))
+    }
 }
 
 fn row(event: &Recorded) -> Vec<String> {

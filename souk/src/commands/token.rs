@@ -53,7 +53,10 @@ impl Token {
         let flag = self.data.as_ref().map(|data| data.display().to_string());
         let data = settings::data_dir(&settings::load(file, &[("data.dir", flag)])?);
         if !data.join("keys").join("signing.json").exists() {
-            let message = format!("{} holds no shop yet; start one with `souk up` or name its folder with --data", data.display());
+            let message = format!(
+                "{} holds no shop yet; start one with `souk up` or name its folder with --data",
+                data.display()
+            );
             return Err(Failure::new(exit::UNAVAILABLE, message));
         }
         output::line(&staff(&data, self.role.into(), self.ttl)?);
@@ -64,6 +67,7 @@ impl Token {
 /// A token for a member of the staff with this role, signed with the key in the data folder.
 pub fn staff(data: &Path, role: souk_user::Role, ttl: std::time::Duration) -> Result<String, Failure> {
     let environment = Environment::system();
-    let (signer, _) = souk_host::signing_keys(data, environment.entropy.as_ref()).map_err(souk_host::StartError::Key)?;
+    let (signer, _) =
+        souk_host::signing_keys(data, environment.entropy.as_ref()).map_err(souk_host::StartError::Key)?;
     Ok(souk_user::staff_token(&signer, environment.clock.as_ref(), &environment.ids(), role, ttl))
 }

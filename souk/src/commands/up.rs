@@ -94,7 +94,10 @@ impl Serve {
         let known = |role: &String| role == GATEWAY || ROLES.iter().any(|(name, _)| name == role);
         if let Some(unknown) = self.roles.iter().find(|role| !known(role)) {
             let names: Vec<_> = ROLES.iter().map(|(name, _)| *name).chain([GATEWAY]).collect();
-            return Err(Failure::new(2, format!("there is no role {unknown}; the roles are {}", names.join(", "))));
+            return Err(Failure::new(
+                2,
+                format!("there is no role {unknown}; the roles are {}", names.join(", ")),
+            ));
         }
         let config = self.places.config(file)?;
         runtime()?.block_on(run(&config, &self.roles, false))
@@ -103,25 +106,40 @@ impl Serve {
 
 /// The runtime that every serving command uses.
 pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| Failure::io("the runtime cannot start", e))
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::io("the runtime cannot start", e))
 }
 
 async fn run(config: &Config, roles: &[String], demo: bool) -> Result<(), Failure> {
     start_logs(config)?;
+    let mut signals = Signals::listen();
     let shop = Running::start(config, roles).await?;
     output::note(&shop.screen(config, roles));
+    tokio::select! {
+        filled = fill(demo, &shop, config) => {
+            filled?;
+            signals.next().await;
+        }
+        () = signals.next() => {}
+    }
+    output::note("stopping; a second signal ends at once");
+    task::spawn(task::Kind::Background, "second-signal", async move {
+        signals.next().await;
+        std::process::exit(exit::TRY_AGAIN);
+    })
+    .detach();
+    tokio::time::sleep(config.duration("server.drain_delay")).await;
+    shop.shut_down().await;
+    Ok(())
+}
+
+async fn fill(demo: bool, shop: &Running, config: &Config) -> Result<(), Failure> {
     if demo {
         let loaded = crate::commands::import::load_demo(&shop.url(), &settings::data_dir(config)).await?;
         output::note(&loaded);
     }
-    until_signal().await;
-    output::note("stopping; a second signal ends at once");
-    let _ = task::spawn(task::Kind::Background, "second-signal", async {
-        until_signal().await;
-        std::process::exit(exit::TRY_AGAIN);
-    });
-    tokio::time::sleep(config.duration("server.drain_delay")).await;
-    shop.shut_down().await;
     Ok(())
 }
 
@@ -136,19 +154,37 @@ fn start_logs(config: &Config) -> Result<(), Failure> {
     started.map(drop).map_err(|e| Failure::new(exit::CONFIGURATION, format!("log.filter: {e}")))
 }
 
-/// Waits for Ctrl-C or SIGTERM.
-async fn until_signal() {
+/// Ctrl-C and SIGTERM. Listened to from the start: one that came before would end the process in the middle.
+struct Signals {
     #[cfg(unix)]
-    {
+    interrupt: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    #[cfg(unix)]
+    fn listen() -> Self {
         use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate()).expect("signals can be listened to");
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = terminate.recv() => {}
-        }
+        let listen = |kind| signal(kind).expect("signals can be listened to");
+        Self { interrupt: listen(SignalKind::interrupt()), terminate: listen(SignalKind::terminate()) }
     }
+
     #[cfg(not(unix))]
-    let _ = tokio::signal::ctrl_c().await;
+    fn listen() -> Self {
+        Self {}
+    }
+
+    /// The next one.
+    async fn next(&mut self) {
+        #[cfg(unix)]
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+        #[cfg(not(unix))]
+        let _ = tokio::signal::ctrl_c().await;
+    }
 }
 
 /// A process of the shop: its services and its servers.
@@ -239,7 +275,8 @@ impl Running {
     async fn serve_admin(&mut self, config: &Config, stop: &Stop) -> Result<(), Failure> {
         let Some(address) = config.optional_address("admin.listen") else { return Ok(()) };
         let listener = bind(address, "admin.listen").await?;
-        let probes = souk_gateway::admin::Probes::content(env!("CARGO_PKG_VERSION"), Environment::system().clock);
+        let probes =
+            souk_gateway::admin::Probes::content(env!("CARGO_PKG_VERSION"), Environment::system().clock);
         let serving = souk_gateway::admin::serve(listener, probes, stop.clone());
         self.servers.push(task::spawn(task::Kind::Vital, "admin", async move {
             serving.await;
@@ -286,7 +323,9 @@ impl Running {
             lines.push("Try:".to_owned());
             lines.push(format!("  curl '{url}/api/v1/products?pageSize=3'"));
             lines.push(format!("  curl '{url}/api/v1/products:search?q=lantern'"));
-            lines.push(format!("  curl -X POST {url}/api/v1/sessions -H 'Content-Type: application/json' -d '{{}}'"));
+            lines.push(format!(
+                "  curl -X POST {url}/api/v1/sessions -H 'Content-Type: application/json' -d '{{}}'"
+            ));
         }
         lines.push(String::new());
         lines.push("Ctrl-C stops it.".to_owned());

@@ -50,7 +50,9 @@ impl Verify {
                     facts.rest
                 ));
             }
-            Format::Json => output::line(&serde_json::json!({"broken": broken, "checks": findings}).to_string()),
+            Format::Json => {
+                output::line(&serde_json::json!({"broken": broken, "checks": findings}).to_string())
+            }
         }
         match broken {
             0 => Ok(()),
@@ -83,7 +85,8 @@ fn settled(data: &Path) -> Result<(Vec<Finding>, Facts), Failure> {
 fn in_both(before: &[Finding], found: Vec<Finding>) -> Vec<Finding> {
     let keep = |mut finding: Finding| {
         let earlier = before.iter().find(|earlier| earlier.check == finding.check);
-        let was_cut = earlier.is_some_and(|earlier| earlier.count > earlier.ids.len()) || finding.count > finding.ids.len();
+        let was_cut = earlier.is_some_and(|earlier| earlier.count > earlier.ids.len())
+            || finding.count > finding.ids.len();
         if !was_cut {
             finding.ids.retain(|id| earlier.is_some_and(|earlier| earlier.ids.contains(id)));
             finding.count = finding.ids.len();

@@ -33,17 +33,57 @@ pub struct Finding {
 /// Every check, whether it finds something or not, in order.
 pub fn check(facts: &Facts) -> Vec<Finding> {
     vec![
-        finding("V1", "the provider's books equal ours, payment by payment", facts.provider.len(), provider(facts)),
-        finding("V2", "a confirmed order has one committed reservation of its lines", facts.orders.len(), confirmed(facts)),
-        finding("V3", "an order that came to nothing holds no stock and no money", facts.orders.len(), came_to_nothing(facts)),
-        finding("V4", "every reservation and every promise of money belongs to an order", facts.reservations.len() + facts.payments.len(), orphans(facts)),
+        finding(
+            "V1",
+            "the provider's books equal ours, payment by payment",
+            facts.provider.len(),
+            provider(facts),
+        ),
+        finding(
+            "V2",
+            "a confirmed order has one committed reservation of its lines",
+            facts.orders.len(),
+            confirmed(facts),
+        ),
+        finding(
+            "V3",
+            "an order that came to nothing holds no stock and no money",
+            facts.orders.len(),
+            came_to_nothing(facts),
+        ),
+        finding(
+            "V4",
+            "every reservation and every promise of money belongs to an order",
+            facts.reservations.len() + facts.payments.len(),
+            orphans(facts),
+        ),
         finding("V5", "stock is never negative and equals its ledgers", facts.stock.len(), shelves(facts)),
         finding("V6", "the ledger balances and ties to the orders", facts.payments.len(), ledger(facts)),
-        finding("V7", "every store's log is whole and every read model equals its replay", facts.stores.len(), stores(facts)),
+        finding(
+            "V7",
+            "every store's log is whole and every read model equals its replay",
+            facts.stores.len(),
+            stores(facts),
+        ),
         finding("V8", "no published event waits or is parked", 1, feeds(facts)),
-        finding("V9", "every saga has ended, goes on, or has called a person", facts.orders.len(), sagas(facts)),
-        finding("V13", "one order per quote, one quote per external reference", facts.quotes.len(), once(facts)),
-        finding("V14", "every order sells what its quote promised, at its prices", facts.orders.len(), promised(facts)),
+        finding(
+            "V9",
+            "every saga has ended, goes on, or has called a person",
+            facts.orders.len(),
+            sagas(facts),
+        ),
+        finding(
+            "V13",
+            "one order per quote, one quote per external reference",
+            facts.quotes.len(),
+            once(facts),
+        ),
+        finding(
+            "V14",
+            "every order sells what its quote promised, at its prices",
+            facts.orders.len(),
+            promised(facts),
+        ),
     ]
 }
 
@@ -54,8 +94,11 @@ fn finding(check: &'static str, rule: &'static str, asked: usize, broken: Vec<St
 
 /// The findings as a table, the offending ids below it.
 pub fn render(findings: &[Finding]) -> String {
-    let verdict = |finding: &Finding| if finding.count == 0 { "holds".to_owned() } else { format!("{} broken", finding.count) };
-    let rows: Vec<_> = findings.iter().map(|f| vec![f.check.to_owned(), verdict(f), f.rule.to_owned()]).collect();
+    let verdict = |finding: &Finding| {
+        if finding.count == 0 { "holds".to_owned() } else { format!("{} broken", finding.count) }
+    };
+    let rows: Vec<_> =
+        findings.iter().map(|f| vec![f.check.to_owned(), verdict(f), f.rule.to_owned()]).collect();
     let mut text = output::table(&["check", "verdict", "what must hold"], &rows);
     for finding in findings.iter().filter(|finding| finding.count > 0) {
         for id in &finding.ids {
@@ -69,7 +112,8 @@ pub fn render(findings: &[Finding]) -> String {
 }
 
 fn provider(facts: &Facts) -> Vec<String> {
-    let ours: Vec<_> = facts.payments.iter().filter_map(|(id, (payment, _))| payments::Ours::of(*id, payment)).collect();
+    let ours: Vec<_> =
+        facts.payments.iter().filter_map(|(id, (payment, _))| payments::Ours::of(*id, payment)).collect();
     payments::differences(&ours, &facts.provider).into_iter().map(|broken| broken.what).collect()
 }
 
@@ -98,7 +142,9 @@ fn with_label<'a>(facts: &'a Facts, wanted: &'a [Label]) -> impl Iterator<Item =
 fn confirmed(facts: &Facts) -> Vec<String> {
     let confirmed = with_label(facts, &[Label::Confirmed]);
     let wrong = confirmed.filter_map(|(id, order)| {
-        let Some(reservation) = reservation(facts, id) else { return Some(format!("{id} has no reservation")) };
+        let Some(reservation) = reservation(facts, id) else {
+            return Some(format!("{id} has no reservation"));
+        };
         let is_committed = matches!(reservation.phase(), Phase::Committed { .. });
         let wanted = orders::facts(order)?.pieces;
         let promised = payment(facts, id).map_or(0, |payment| payment.authorized_minor());
@@ -146,7 +192,10 @@ fn orphans(facts: &Facts) -> Vec<String> {
 fn shelves(facts: &Facts) -> Vec<String> {
     let mut broken = stock::within_bounds(&facts.stock);
     broken.extend(stock::on_hand_is_moved(&facts.stock, &facts.movements));
-    broken.extend(stock::reserved_is_held(&facts.stock, facts.reservations.values().map(|(reservation, _)| reservation)));
+    broken.extend(stock::reserved_is_held(
+        &facts.stock,
+        facts.reservations.values().map(|(reservation, _)| reservation),
+    ));
     for (id, (_, history)) in &facts.reservations {
         broken.extend(stock::is_legal(id, history.iter().map(AsRef::as_ref)));
     }
@@ -156,7 +205,9 @@ fn shelves(facts: &Facts) -> Vec<String> {
 fn ledger(facts: &Facts) -> Vec<String> {
     let mut broken = Vec::new();
     for (id, (payment, history)) in &facts.payments {
-        broken.extend(payments::check(payment, history).err().map(|b| format!("{id}: {} {}", b.invariant, b.what)));
+        broken.extend(
+            payments::check(payment, history).err().map(|b| format!("{id}: {} {}", b.invariant, b.what)),
+        );
     }
     let mut by_currency = BTreeMap::new();
     for ((account, currency), minor) in &facts.ledger {
@@ -165,17 +216,26 @@ fn ledger(facts: &Facts) -> Vec<String> {
         *clearing += if *account == Account::ProviderClearing { *minor } else { 0 };
     }
     for (currency, (sum, clearing)) in by_currency {
-        let of_payments = facts.payments.values().filter(|(payment, _)| payment.request().is_some_and(|r| r.amount.currency() == currency));
-        let net: i64 = of_payments.map(|(payment, _)| payment.captured_minor() - payment.refunded_minor()).sum();
+        let of_payments = facts
+            .payments
+            .values()
+            .filter(|(payment, _)| payment.request().is_some_and(|r| r.amount.currency() == currency));
+        let net: i64 =
+            of_payments.map(|(payment, _)| payment.captured_minor() - payment.refunded_minor()).sum();
         if sum != 0 || clearing != net {
-            broken.push(format!("{currency}: the accounts add up to {sum}, clearing is {clearing}, payments say {net}"));
+            broken.push(format!(
+                "{currency}: the accounts add up to {sum}, clearing is {clearing}, payments say {net}"
+            ));
         }
     }
     broken
 }
 
 fn stores(facts: &Facts) -> Vec<String> {
-    let in_stores = facts.stores.iter().map(|(service, finding)| format!("{service} {} {}: {}", finding.check, finding.id, finding.what));
+    let in_stores = facts
+        .stores
+        .iter()
+        .map(|(service, finding)| format!("{service} {} {}: {}", finding.check, finding.id, finding.what));
     let totals = facts.orders.iter().filter(|(_, order)| !orders::total_is_sum_of_lines(order));
     in_stores.chain(totals.map(|(id, _)| format!("{id}: its total is not the sum of its lines"))).collect()
 }
@@ -188,17 +248,23 @@ fn feeds(facts: &Facts) -> Vec<String> {
 
 fn sagas(facts: &Facts) -> Vec<String> {
     let all = facts.orders.iter().filter_map(|(id, order)| Some((id, orders::facts(order)?)));
-    all.filter(|(_, facts)| !orders::saga_fits_status(facts)).map(|(id, facts)| format!("{id} is {:?}", facts.label)).collect()
+    all.filter(|(_, facts)| !orders::saga_fits_status(facts))
+        .map(|(id, facts)| format!("{id} is {:?}", facts.label))
+        .collect()
 }
 
 fn once(facts: &Facts) -> Vec<String> {
     let known: Vec<_> = facts.orders.values().filter_map(orders::facts).collect();
-    let quotes = orders::quotes_with_two_orders(known.iter()).into_iter().map(|id| format!("{id} has two orders"));
+    let quotes =
+        orders::quotes_with_two_orders(known.iter()).into_iter().map(|id| format!("{id} has two orders"));
     let mut refs: BTreeMap<&str, usize> = BTreeMap::new();
     for order in known.iter().filter(|order| !order.external_ref.is_empty()) {
         *refs.entry(&order.external_ref).or_default() += 1;
     }
-    let refs = refs.into_iter().filter(|(_, count)| *count > 1).map(|(name, count)| format!("{name} has {count} orders"));
+    let refs = refs
+        .into_iter()
+        .filter(|(_, count)| *count > 1)
+        .map(|(name, count)| format!("{name} has {count} orders"));
     quotes.chain(refs).collect()
 }
 

@@ -45,6 +45,8 @@ pub struct Facts {
 
 /// A part of the facts, from one store.
 type Part = Box<dyn FnOnce(&mut Facts) + Send>;
+/// Reads a part.
+type Reader = fn(&Path) -> Result<Part, Failure>;
 
 impl Facts {
     /// Reads every store under `data`, side by side. The provider is read last: its books may be ahead of
@@ -52,11 +54,12 @@ impl Facts {
     pub fn gather(data: &Path) -> Result<Facts, Failure> {
         for (role, _) in settings::ROLES {
             if !rest::path(data, role).exists() {
-                let message = format!("{} has no store of {role}; is this a shop's data folder?", data.display());
+                let message =
+                    format!("{} has no store of {role}; is this a shop's data folder?", data.display());
                 return Err(Failure::new(exit::UNAVAILABLE, message));
             }
         }
-        let readers: [fn(&Path) -> Result<Part, Failure>; 4] = [orders, inventory, payments, stores];
+        let readers: [Reader; 4] = [orders, inventory, payments, stores];
         let parts: Vec<Result<Part, Failure>> = std::thread::scope(|scope| {
             let reading: Vec<_> = readers.iter().map(|read| scope.spawn(|| read(data))).collect();
             reading.into_iter().map(|one| one.join().expect("reading a store does not panic")).collect()
@@ -139,7 +142,8 @@ fn payments(data: &Path) -> Result<Part, Failure> {
 fn provider(data: &Path) -> Result<Vec<Theirs>, Failure> {
     let mut books = Books::default();
     let mut failed = None;
-    let read = rest::open(data, "provider")?.for_each(|recorded| failed = failed.take().or(books.take(recorded).err()));
+    let read = rest::open(data, "provider")?
+        .for_each(|recorded| failed = failed.take().or(books.take(recorded).err()));
     read.map_err(unreadable)?;
     if let Some(fault) = failed {
         return Err(unreadable(fault));

@@ -54,7 +54,10 @@ impl Rest {
 impl fmt::Display for Rest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Rest { sagas_open, sagas_stuck, timers, feed_behind, parked } = self;
-        write!(f, "{sagas_open} sagas open ({sagas_stuck} wait for a person), {timers} timers, {feed_behind} events not applied, {parked} events parked")
+        write!(
+            f,
+            "{sagas_open} sagas open ({sagas_stuck} wait for a person), {timers} timers, {feed_behind} events not applied, {parked} events parked"
+        )
     }
 }
 
@@ -64,7 +67,8 @@ fn behind(data: &Path, follower: &str, source: &str, checkpoint: &str) -> Result
         return Ok(0);
     }
     let applied = open(data, follower)?.checkpoints().map_err(unreadable)?;
-    let applied = applied.iter().find(|(name, _)| name == checkpoint).map_or(0, |(_, position)| position.get());
+    let applied =
+        applied.iter().find(|(name, _)| name == checkpoint).map_or(0, |(_, position)| position.get());
     Ok(open(data, source)?.feed_head().saturating_sub(applied))
 }
 

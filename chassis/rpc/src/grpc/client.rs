@@ -180,7 +180,7 @@ async fn open(connector: Connector, authority: String) -> Result<SendRequest<Req
             tracing::debug!(error = %why, "a connection ended early");
         }
     };
-    drop(task::spawn(task::Kind::Background, "grpc.client", connection));
+    task::spawn(task::Kind::Background, "grpc.client", connection).detach();
     Ok(sender)
 }
 

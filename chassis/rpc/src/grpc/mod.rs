@@ -42,6 +42,6 @@ where
     F::Output: Send + 'static,
 {
     fn execute(&self, future: F) {
-        drop(souk_telemetry::task::spawn(souk_telemetry::task::Kind::Request, self.0, future));
+        souk_telemetry::task::spawn(souk_telemetry::task::Kind::Request, self.0, future).detach();
     }
 }

@@ -114,7 +114,7 @@ impl GrpcServer {
                         server.serve_connection(io, stop).await;
                         drop(slot);
                     };
-                    drop(task::spawn(task::Kind::Request, "grpc.connection", connection));
+                    task::spawn(task::Kind::Request, "grpc.connection", connection).detach();
                 }
                 Err(why) => {
                     tracing::warn!(error = %why, "a connection could not be accepted");

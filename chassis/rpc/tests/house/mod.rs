@@ -179,7 +179,7 @@ impl House {
             let (near, far) = tokio::io::duplex(64 * 1024);
             let (server, stop) = (server.clone(), stop.clone());
             let serve = async move { server.serve_connection(far, stop).await };
-            drop(task::spawn(task::Kind::Background, "test.server", serve));
+            task::spawn(task::Kind::Background, "test.server", serve).detach();
             Box::pin(async move { Ok(Box::new(near) as BoxIo) })
         })
     }

@@ -76,10 +76,14 @@ impl Replay {
         let findings = verify::check(&facts);
         let timing = Timing { read: read_in, sell: sold_in, check: checked.elapsed(), all: begun.elapsed() };
         self.print(&report, &findings, file.invoices.len(), &timing);
-        let differences = report.differences().len() + findings.iter().map(|finding| finding.count).sum::<usize>();
+        let differences =
+            report.differences().len() + findings.iter().map(|finding| finding.count).sum::<usize>();
         match differences {
             0 => Ok(()),
-            n => Err(Failure::new(exit::DIFFERENCES, format!("{n} difference(s); the data is in {}", self.data.display()))),
+            n => Err(Failure::new(
+                exit::DIFFERENCES,
+                format!("{n} difference(s); the data is in {}", self.data.display()),
+            )),
         }
     }
 

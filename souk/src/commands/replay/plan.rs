@@ -16,7 +16,10 @@ pub async fn stock(desk: &Desk, file: &RetailFile, concurrency: u16) -> Result<(
     stream::iter(products).buffer_unordered(usize::from(concurrency)).try_collect::<Vec<()>>().await?;
     let stock: Vec<_> = file.opening_stock.iter().collect();
     for (number, chunk) in stock.chunks(RECEIPT_LINES).enumerate() {
-        let lines: Vec<_> = chunk.iter().map(|(sku, quantity)| json!({"sku": sku, "quantity": quantity.to_string()})).collect();
+        let lines: Vec<_> = chunk
+            .iter()
+            .map(|(sku, quantity)| json!({"sku": sku, "quantity": quantity.to_string()}))
+            .collect();
         let receipt = format!("opening-{}-{number}", &file.hash[..32]);
         let body = json!({"receiptId": receipt, "location": LOCATION, "lines": lines});
         desk.post("/api/v1/stock:receive", &body).await?;

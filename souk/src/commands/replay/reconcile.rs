@@ -12,7 +12,12 @@ use std::collections::BTreeMap;
 /// is what the shop's logs say (and, for lines, what the replay read and handed in).
 pub fn report(file: &RetailFile, sums: &Sums, facts: &Facts) -> Report {
     let prefix = format!("{}/", &file.hash[..32]);
-    let ours: Vec<_> = facts.orders.values().filter_map(order_facts).filter(|order| order.external_ref.starts_with(&prefix)).collect();
+    let ours: Vec<_> = facts
+        .orders
+        .values()
+        .filter_map(order_facts)
+        .filter(|order| order.external_ref.starts_with(&prefix))
+        .collect();
     let report = lines(Report::new(), file, sums, facts, &prefix);
     let report = orders(report, sums, &ours, facts);
     stock(report, sums, facts)
@@ -20,7 +25,13 @@ pub fn report(file: &RetailFile, sums: &Sums, facts: &Facts) -> Report {
 
 fn lines(report: Report, file: &RetailFile, sums: &Sums, facts: &Facts, prefix: &str) -> Report {
     let of = |outcome| thousands(file.outcomes.of(outcome));
-    let ordered: usize = facts.orders.values().filter_map(|order| order.placed()).filter(|placed| placed.external_ref.starts_with(prefix)).map(|placed| placed.lines.len()).sum();
+    let ordered: usize = facts
+        .orders
+        .values()
+        .filter_map(|order| order.placed())
+        .filter(|placed| placed.external_ref.starts_with(prefix))
+        .map(|placed| placed.lines.len())
+        .sum();
     report
         .section("lines of the file")
         .row("read", thousands(sums.lines), thousands(file.lines_read))
@@ -44,9 +55,17 @@ fn orders(report: Report, sums: &Sums, ours: &[OrderFacts], facts: &Facts) -> Re
         .row("orders that ended otherwise", "0".to_owned(), (ours.len() - confirmed.len()).to_string())
         .row("revenue of the orders", pounds(sums.revenue_minor), pounds(revenue))
         .row("ledger: revenue", pounds(-sums.revenue_minor), pounds(account(Account::Revenue)))
-        .row("ledger: owed by the provider", pounds(sums.revenue_minor), pounds(account(Account::ProviderClearing)))
+        .row(
+            "ledger: owed by the provider",
+            pounds(sums.revenue_minor),
+            pounds(account(Account::ProviderClearing)),
+        )
         .row("ledger: refunds", pounds(0), pounds(account(Account::Refunds)))
-        .row("provider: captured", pounds(sums.revenue_minor), pounds(facts.provider.iter().map(|their| their.captured_minor).sum()))
+        .row(
+            "provider: captured",
+            pounds(sums.revenue_minor),
+            pounds(facts.provider.iter().map(|their| their.captured_minor).sum()),
+        )
 }
 
 fn stock(report: Report, sums: &Sums, facts: &Facts) -> Report {

@@ -69,7 +69,11 @@ impl Desk {
                 Some("ORDER_STATUS_PENDING") => tokio::time::sleep(PAUSE_FIRST).await,
                 status => {
                     let reason = settled["reason"].as_str().unwrap_or("no reason");
-                    let message = format!("invoice {} ended as {}: {reason}", invoice.number, status.unwrap_or("nothing"));
+                    let message = format!(
+                        "invoice {} ended as {}: {reason}",
+                        invoice.number,
+                        status.unwrap_or("nothing")
+                    );
                     return Err(Failure::new(exit::DIFFERENCES, message));
                 }
             }
@@ -80,7 +84,9 @@ impl Desk {
         let path = format!("/api/v1/orders:byExternalRef?externalRef={}", crate::rest::encode(external_ref));
         let found = self.until_answered(|| async {
             match self.rest.get(&path).await {
-                Err(RestError::Problem { status: 404, .. }) => Ok(crate::rest::Answer { status: 404, body: json!({}) }),
+                Err(RestError::Problem { status: 404, .. }) => {
+                    Ok(crate::rest::Answer { status: 404, body: json!({}) })
+                }
                 other => other,
             }
         });
@@ -118,7 +124,12 @@ fn agreed(invoice: &Invoice, external_ref: &str) -> Value {
 }
 
 /// Sells every invoice, so many at once.
-pub async fn sell_all(desk: &Desk, file: &RetailFile, concurrency: u16, bar: &ProgressBar) -> Result<(), Failure> {
+pub async fn sell_all(
+    desk: &Desk,
+    file: &RetailFile,
+    concurrency: u16,
+    bar: &ProgressBar,
+) -> Result<(), Failure> {
     let sales = file.invoices.iter().map(|invoice| async move {
         desk.sell(invoice).await?;
         bar.inc(1);

@@ -24,7 +24,11 @@ pub enum Server {
 
 impl Server {
     /// Starts the shop on the stores under `data`.
-    pub async fn start(data: &Path, kill_every: Option<Duration>, seed: Option<u64>) -> Result<Server, Failure> {
+    pub async fn start(
+        data: &Path,
+        kill_every: Option<Duration>,
+        seed: Option<u64>,
+    ) -> Result<Server, Failure> {
         std::fs::create_dir_all(data).map_err(|e| Failure::io(data.display(), e))?;
         match kill_every {
             None => Ok(Server::Here(Local::start(data).await?)),
@@ -91,7 +95,9 @@ pub struct Killed {
 impl Killed {
     async fn start(data: &Path, mean: Duration, seed: Option<u64>) -> Result<Killed, Failure> {
         let seed = seed.unwrap_or_else(random_seed);
-        output::note(&format!("killing the server about every {mean:?}; the same delays again with --seed {seed}"));
+        output::note(&format!(
+            "killing the server about every {mean:?}; the same delays again with --seed {seed}"
+        ));
         let address = free_address().map_err(|e| Failure::io("a free port", e))?;
         let child = spawn(data, &address)?;
         let mut killed = Killed {
@@ -158,7 +164,10 @@ impl Killed {
             tokio::time::sleep(Duration::from_millis(10)).await;
             if let Ok(Some(status)) = self.child.try_wait() {
                 if starts == STARTS_MAX {
-                    return Err(Failure::new(exit::UNAVAILABLE, format!("the server ended at its start: {status}")));
+                    return Err(Failure::new(
+                        exit::UNAVAILABLE,
+                        format!("the server ended at its start: {status}"),
+                    ));
                 }
                 starts += 1;
                 tokio::time::sleep(Duration::from_millis(200)).await;
@@ -172,7 +181,9 @@ impl Killed {
         let ended = tokio::time::timeout(Duration::from_secs(30), self.child.wait()).await;
         match ended {
             Ok(Ok(status)) if status.success() => Ok(()),
-            Ok(Ok(status)) => Err(Failure::new(exit::GENERIC, format!("the server did not stop cleanly: {status}"))),
+            Ok(Ok(status)) => {
+                Err(Failure::new(exit::GENERIC, format!("the server did not stop cleanly: {status}")))
+            }
             Ok(Err(e)) => Err(Failure::io("the server cannot be waited for", e)),
             Err(_) => Err(Failure::new(exit::TRY_AGAIN, "the server did not stop in time")),
         }
