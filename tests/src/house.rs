@@ -51,9 +51,20 @@ pub struct House {
     data: TempDir,
     clock: Arc<ManualClock>,
     environment: Environment,
-    nodes: Vec<Running>,
+    shape: Shape,
+    config: Config,
+    parts: Vec<Part>,
     caller: Caller,
     url: String,
+}
+
+/// The services that run together.
+struct Part {
+    roles: Vec<String>,
+    /// Where the others find it.
+    grpc: Option<SocketAddr>,
+    /// `None` while it is away.
+    running: Option<Running>,
 }
 
 impl House {
@@ -62,22 +73,57 @@ impl House {
         let data = tempfile::tempdir().expect("a temporary folder");
         let clock = ManualClock::at(Timestamp::parse(OPENS).expect("a time"));
         let environment = Environment { clock: clock.clone(), entropy: SystemEntropy::new() };
-        let groups = shape.groups();
         let mut listeners = Vec::new();
-        for _ in groups.iter().filter(|_| shape == Shape::Apart) {
-            listeners.push(TcpListener::bind("127.0.0.1:0").await.expect("loopback has ports"));
+        let mut parts = Vec::new();
+        for roles in shape.groups() {
+            let listener = match shape {
+                Shape::One | Shape::RoundTrip => None,
+                Shape::Apart => Some(TcpListener::bind("127.0.0.1:0").await.expect("loopback has ports")),
+            };
+            let grpc = listener.as_ref().map(|listener| listener.local_addr().expect("it is bound"));
+            parts.push(Part { roles, grpc, running: None });
+            listeners.push(listener);
         }
-        let config = configuration(data.path(), &groups, &listeners);
-        let mut listeners = listeners.into_iter();
-        let mut nodes = Vec::new();
-        for roles in &groups {
-            let (environment, round_trip) = (environment.clone(), shape == Shape::RoundTrip);
-            let given = Given { environment, round_trip, grpc: listeners.next() };
-            let started = Running::start_with(&config, roles, given).await;
-            nodes.push(started.unwrap_or_else(|failure| panic!("{roles:?} do not start: {failure}")));
+        let config = configuration(data.path(), &parts, "127.0.0.1:0");
+        for (part, listener) in parts.iter_mut().zip(listeners) {
+            let given = Given {
+                environment: environment.clone(),
+                round_trip: shape == Shape::RoundTrip,
+                grpc: listener,
+            };
+            part.start(&config, given).await;
         }
-        let url = nodes.iter().map(Running::url).find(|url| !url.is_empty()).expect("one has the gateway");
-        House { caller: Caller::nobody(&url), data, clock, environment, nodes, url }
+        let urls = parts.iter().filter_map(|part| part.running.as_ref()).map(Running::url);
+        let url = urls.into_iter().find(|url| !url.is_empty()).expect("one part has the gateway");
+        let config = configuration(data.path(), &parts, url.trim_start_matches("http://"));
+        House { caller: Caller::nobody(&url), data, clock, environment, shape, config, parts, url }
+    }
+
+    /// Stops the part that serves this role. The others go on.
+    pub async fn sends_away(&mut self, role: &str) {
+        let part = self.part(role);
+        part.running.take().expect("it is there").shut_down().await;
+    }
+
+    /// Starts that part again, where it was.
+    pub async fn calls_back(&mut self, role: &str) {
+        let (config, environment) = (self.config.clone(), self.environment.clone());
+        let round_trip = self.shape == Shape::RoundTrip;
+        let part = self.part(role);
+        let grpc = match part.grpc {
+            Some(address) => Some(TcpListener::bind(address).await.expect("its port is its own")),
+            None => None,
+        };
+        part.start(&config, Given { environment, round_trip, grpc }).await;
+    }
+
+    fn part(&mut self, role: &str) -> &mut Part {
+        let mut parts = self.parts.iter_mut();
+        parts.find(|part| part.roles.iter().any(|own| own == role)).expect("every role is served")
+    }
+
+    fn running(&self) -> impl Iterator<Item = &Running> {
+        self.parts.iter().filter_map(|part| part.running.as_ref())
     }
 
     /// Where the public API answers.
@@ -105,7 +151,7 @@ impl House {
 
     /// Signs tokens that this house believes.
     pub fn signer(&self) -> &Signer {
-        self.nodes[0].node().signer()
+        self.running().next().expect("somebody is there").node().signer()
     }
 
     /// What time it is in this house.
@@ -125,7 +171,7 @@ impl House {
 
     /// How far each store's log has grown.
     pub fn heads(&self) -> BTreeMap<&'static str, u64> {
-        let stores = self.nodes.iter().flat_map(|node| node.node().stores());
+        let stores = self.running().flat_map(|running| running.node().stores());
         stores.map(|(service, store)| (*service, store.head().borrow().get())).collect()
     }
 
@@ -144,8 +190,8 @@ impl House {
     /// Waits until the house is at rest, closes it, and checks everything across all of its stores.
     pub async fn close(self) {
         self.at_rest().await;
-        for node in self.nodes {
-            node.shut_down().await;
+        for running in self.parts.into_iter().filter_map(|part| part.running) {
+            running.shut_down().await;
         }
         let facts = Facts::gather(self.data.path()).expect("the stores can be read");
         let findings = verify::check(&facts);
@@ -153,16 +199,23 @@ impl House {
     }
 }
 
-fn configuration(data: &Path, groups: &[Vec<String>], listeners: &[TcpListener]) -> Config {
+impl Part {
+    async fn start(&mut self, config: &Config, given: Given) {
+        let started = Running::start_with(config, &self.roles, given).await;
+        self.running =
+            Some(started.unwrap_or_else(|failure| panic!("{:?} do not start: {failure}", self.roles)));
+    }
+}
+
+fn configuration(data: &Path, parts: &[Part], gateway: &str) -> Config {
     let mut set = vec![
         ("data.dir".to_owned(), data.display().to_string()),
-        ("gateway.listen".to_owned(), "127.0.0.1:0".to_owned()),
+        ("gateway.listen".to_owned(), gateway.to_owned()),
         ("admin.listen".to_owned(), String::new()),
     ];
-    for (roles, listener) in groups.iter().zip(listeners) {
-        let address = listener.local_addr().expect("a bound listener has an address").to_string();
-        let services = roles.iter().filter(|role| *role != GATEWAY);
-        set.extend(services.map(|role| (format!("peers.{role}"), address.clone())));
+    for part in parts {
+        let services = part.roles.iter().filter(|role| *role != GATEWAY);
+        set.extend(services.filter_map(|role| Some((format!("peers.{role}"), part.grpc?.to_string()))));
     }
     Config::load(KEYS, None, [], &set).expect("the configuration of a test is good")
 }

@@ -13,7 +13,9 @@ in_every_shape!(
     an_expired_quote_is_refused_and_a_new_one_sells,
     an_order_is_called_off_while_it_is_pending,
     a_paid_order_is_called_off_and_refunded_once,
+    a_refund_whose_answer_is_lost_is_paid_once,
     a_key_said_twice_is_one_order,
+    clicks_at_once_are_all_counted_and_each_once,
     a_provider_that_loses_answers_is_asked_again,
     an_agreed_quote_belongs_to_its_reference_for_ever,
     what_is_not_yours_is_not_there,
@@ -174,6 +176,33 @@ async fn a_paid_order_is_called_off_and_refunded_once(house: &House) {
     assert_eq!((minor(&payment["captured"]), minor(&payment["refunded"])), (2_000, 2_000));
     assert_eq!(house.stock("LAMP").await, (10, 0));
     assert_eq!(ledger(house).await, [("refunds".into(), 2_000), ("revenue".into(), -2_000)]);
+}
+
+async fn a_refund_whose_answer_is_lost_is_paid_once(house: &House) {
+    house.sells("LAMP", 1_000, 10).await;
+    let guest = house.guest().await;
+    let order = guest.buys("LAMP", 1, "refund_timeout_after_effect").await;
+    guest.order_paid(&order, "CAPTURED").await;
+    let cancelled = guest.cancels(&order, "cancel").await.json()["order"].clone();
+    assert_eq!((status_of(&cancelled), payment_of(&cancelled)), ("CANCELLED", "REFUNDED"), "{cancelled}");
+    assert_eq!(minor(&payment(house, &order).await["refunded"]), 1_000);
+    assert_eq!(ledger(house).await, [("refunds".into(), 1_000), ("revenue".into(), -1_000)]);
+}
+
+async fn clicks_at_once_are_all_counted_and_each_once(house: &House) {
+    house.sells("LAMP", 1_000, 100).await;
+    let guest = &house.guest().await;
+    let click = |n: u32| {
+        let item = json!({"sku": "LAMP", "quantity": 1, "opId": format!("click-{n}")});
+        async move { guest.post("/api/v1/cart/items", &item).expect(200).await }
+    };
+    // Twenty clicks, each sent twice by a nervous client.
+    futures_util::future::join_all((0..40).map(|n| click(n % 20))).await;
+    let cart = guest.cart().await;
+    assert_eq!(
+        (cart["lines"].as_array().map(Vec::len), &cart["lines"][0]["quantity"]),
+        (Some(1), &json!(20))
+    );
 }
 
 async fn a_key_said_twice_is_one_order(house: &House) {

@@ -92,6 +92,19 @@ async fn a_stop_lets_calls_finish_and_ends_the_connection() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stop_sends_the_readers_of_an_endless_stream_elsewhere() {
+    let house = house();
+    let client = house.client(Way::Grpc);
+    let mut items = client.count(cx(), CountRequest { to: 1, then: "hang".into() }).await.expect("opens");
+    assert!(items.next().await.expect("the first").is_ok());
+    let asked = Instant::now();
+    house.source.stop();
+    let end = items.next().await.expect("an end").expect_err("cut off");
+    assert_eq!(end.code(), Code::Unavailable);
+    assert!(asked.elapsed() < Duration::from_secs(1), "nobody waits for a stream that has no end");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_old_connection_is_left_without_hurting_its_calls() {
     let house = house();
     let limits = ServerLimits { connection_age_max: Duration::from_secs(1), ..ServerLimits::default() };

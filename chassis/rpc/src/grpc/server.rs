@@ -2,7 +2,8 @@
 use super::body::ResponseBody;
 use super::frame::Messages;
 use super::{CONTENT_TYPE, HEADER_BYTES_MAX, STREAM_MARK, Tasks, metadata, status};
-use crate::{ByteService, Bytes, Code, Cx, Error, Reply, Result, guard};
+use crate::{BoxStream, ByteService, Bytes, Code, Cx, Error, Reply, Result, guard};
+use futures_util::{StreamExt, stream};
 use http::header::{ALLOW, CONTENT_TYPE as CONTENT_TYPE_NAME};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -93,6 +94,7 @@ impl GrpcServer {
     }
 
     /// Accepts connections until the stop is requested, then lets the calls under way come to their end.
+    /// Streams end as UNAVAILABLE when nothing is ready: they may be endless, and their readers go on elsewhere.
     pub async fn serve(&self, listener: TcpListener, stop: Stop) {
         let connections_max = self.0.limits.connections_max;
         let slots = Arc::new(Semaphore::new(usize::try_from(connections_max).unwrap_or(usize::MAX)));
@@ -134,11 +136,11 @@ impl GrpcServer {
     ) {
         let limits = self.0.limits;
         let called = Arc::new(AtomicBool::new(false));
-        let (shared, mark) = (Arc::clone(&self.0), Arc::clone(&called));
+        let (shared, mark, ending) = (Arc::clone(&self.0), Arc::clone(&called), stop.clone());
         let service = service_fn(move |request| {
             mark.store(true, Ordering::Relaxed);
-            let shared = Arc::clone(&shared);
-            async move { Ok::<_, Infallible>(shared.answer(request).await) }
+            let (shared, ending) = (Arc::clone(&shared), ending.clone());
+            async move { Ok::<_, Infallible>(shared.answer(request, ending).await) }
         });
         let mut connection = pin!(builder().serve_connection(TokioIo::new(io), service));
         tokio::select! {
@@ -191,14 +193,14 @@ fn note_end(ended: hyper::Result<()>) {
 }
 
 impl Shared {
-    async fn answer(&self, request: Request<Incoming>) -> Response<ResponseBody> {
+    async fn answer(&self, request: Request<Incoming>, stop: Stop) -> Response<ResponseBody> {
         if let Some(refusal) = refusal(&request) {
             return refusal;
         }
         match self.call(request).await {
             Ok(Reply::One(message)) => respond(ResponseBody::One(message)),
             Ok(Reply::Many(items)) => {
-                let mut response = respond(ResponseBody::Many(items));
+                let mut response = respond(ResponseBody::Many(until_stop(items, stop)));
                 response.headers_mut().insert(STREAM_MARK, HeaderValue::from_static("1"));
                 response
             }
@@ -233,6 +235,19 @@ impl Shared {
         };
         self.services.get(name).map(|service| (Arc::clone(service), method)).ok_or_else(unknown)
     }
+}
+
+/// The stream, cut off where it waits when the stop is requested.
+fn until_stop(items: BoxStream<'static, Result<Bytes>>, stop: Stop) -> BoxStream<'static, Result<Bytes>> {
+    let cut = stream::unfold(Some((items, stop)), |open| async move {
+        let (mut items, stop) = open?;
+        tokio::select! {
+            biased;
+            item = items.next() => item.map(|item| (item, Some((items, stop)))),
+            () = stop.requested() => Some((Err(Error::unavailable("the server is stopping; go on elsewhere")), None)),
+        }
+    });
+    cut.boxed()
 }
 
 /// Keeps the service alive for the call, and a panic while the call is made inside the future.
