@@ -14,7 +14,7 @@ const FEW: &[&str] = &[
     "-1e309",
     "0x0",
     "' OR 1=1 --",
-    "'; DROP TABLE products; --",
+    "Robert'); --",
     "<script>alert('souk')</script>",
     "%00%0a{{7*7}}${HOME}`id`",
     "%*.*s %n %%",
