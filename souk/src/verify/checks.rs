@@ -2,6 +2,8 @@
 use super::Facts;
 use crate::output;
 use serde::Serialize;
+use souk_cart::invariants as carts;
+use souk_catalog::invariants as catalog;
 use souk_contracts::terms::{OrderId, PaymentId, Sku};
 use souk_inventory::domain::{Phase, Reservation};
 use souk_inventory::invariants as stock;
@@ -65,12 +67,23 @@ pub fn check(facts: &Facts) -> Vec<Finding> {
             facts.stores.len(),
             stores(facts),
         ),
-        finding("V8", "no published event waits or is parked", 1, feeds(facts)),
+        finding(
+            "V8",
+            "every published event is applied once, none is parked",
+            facts.orders_published.len(),
+            feeds(facts),
+        ),
         finding(
             "V9",
             "every saga has ended, goes on, or has called a person",
             facts.orders.len(),
             sagas(facts),
+        ),
+        finding(
+            "I-CT, I-CA",
+            "a cart converts once; a SKU has one product and one price at a time",
+            facts.carts.len() + facts.prices.len(),
+            shelves_and_carts(facts),
         ),
         finding(
             "V13",
@@ -240,10 +253,38 @@ fn stores(facts: &Facts) -> Vec<String> {
     in_stores.chain(totals.map(|(id, _)| format!("{id}: its total is not the sum of its lines"))).collect()
 }
 
-/// Waiting is no violation while the shop runs; being parked is.
+/// Waiting is no violation while the shop runs; being parked is, and so is a mark that says more than was
+/// published, or less when nothing waits.
 fn feeds(facts: &Facts) -> Vec<String> {
-    let parked = facts.rest.parked;
-    (parked > 0).then(|| format!("{parked} events are parked")).into_iter().collect()
+    let mut broken = Vec::new();
+    if facts.rest.parked > 0 {
+        broken.push(format!("{} events are parked", facts.rest.parked));
+    }
+    let all_applied = facts.rest.feed_behind == 0 && facts.rest.parked == 0;
+    for (stream, applied) in &facts.orders_applied {
+        let published = facts.orders_published.get(stream).copied().unwrap_or(0);
+        if *applied > published {
+            broken.push(format!("{stream}: {applied} events applied of {published} published"));
+        }
+    }
+    let missing = facts.orders_published.keys().filter(|stream| !facts.orders_applied.contains_key(*stream));
+    if all_applied {
+        broken.extend(missing.map(|stream| format!("{stream}: published and never applied")));
+    }
+    broken
+}
+
+/// What carts and catalog say of themselves.
+fn shelves_and_carts(facts: &Facts) -> Vec<String> {
+    let mut broken = Vec::new();
+    broken.extend(carts::converted_once(facts.carts.values().map(Vec::as_slice)).err());
+    broken.extend(facts.carts.iter().filter_map(|(id, events)| {
+        carts::no_addition_twice(events).err().map(|what| format!("{id}: {what}"))
+    }));
+    broken.extend(facts.prices.values().filter_map(|events| catalog::one_price_at_a_time(events).err()));
+    broken.extend(facts.prices.values().filter_map(|events| catalog::no_negative_price(events).err()));
+    broken.extend(catalog::skus_are_never_reused(facts.products.iter().map(AsRef::as_ref)).err());
+    broken
 }
 
 fn sagas(facts: &Facts) -> Vec<String> {

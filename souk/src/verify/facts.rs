@@ -2,8 +2,10 @@
 use super::rest::{self, Rest, unreadable};
 use crate::failure::{Failure, exit};
 use crate::{settings, shop};
-use souk_contracts::terms::{OrderId, PaymentId, QuoteId};
-use souk_decider::Aggregate;
+use souk_cart::domain::{Cart, CartEvent};
+use souk_catalog::domain::{PriceEvent, PriceList, Product};
+use souk_contracts::terms::{CartId, OrderId, PaymentId, QuoteId};
+use souk_decider::{Aggregate, Record, RecordEvent};
 use souk_eventstore::{Recorded, audit};
 use souk_inventory::domain::{Reservation, ReservationEvent};
 use souk_inventory::invariants::{Movement, StockRow};
@@ -37,6 +39,16 @@ pub struct Facts {
     pub ledger: BTreeMap<(Account, Currency), i64>,
     /// What the provider says.
     pub provider: Vec<Theirs>,
+    /// How far the published events of each of the order service's streams are numbered.
+    pub orders_published: BTreeMap<String, u64>,
+    /// How far the cart's reaction has applied each of these streams.
+    pub orders_applied: BTreeMap<String, u64>,
+    /// The history of every cart.
+    pub carts: BTreeMap<CartId, Vec<CartEvent>>,
+    /// The prices of every SKU, in order.
+    pub prices: BTreeMap<String, Vec<PriceEvent>>,
+    /// What happened to products, in order.
+    pub products: Vec<Arc<RecordEvent<Product>>>,
     /// What is wrong within single stores.
     pub stores: Vec<(&'static str, audit::Finding)>,
     /// What is on its way.
@@ -59,10 +71,10 @@ impl Facts {
                 return Err(Failure::new(exit::UNAVAILABLE, message));
             }
         }
-        let readers: [Reader; 4] = [orders, inventory, payments, stores];
+        let readers: [Reader; 6] = [orders, carts, catalog, inventory, payments, stores];
         let parts: Vec<Result<Part, Failure>> = std::thread::scope(|scope| {
             let reading: Vec<_> = readers.iter().map(|read| scope.spawn(|| read(data))).collect();
-            reading.into_iter().map(|one| one.join().expect("reading a store does not panic")).collect()
+            reading.into_iter().map(|one| one.join().unwrap_or_else(|_| Err(unknown_event()))).collect()
         });
         let mut facts = Facts { rest: Rest::look(data)?, ..Facts::default() };
         for part in parts {
@@ -71,6 +83,11 @@ impl Facts {
         facts.provider = provider(data)?;
         Ok(facts)
     }
+}
+
+/// A store written by a later release, or damaged: the message of the panic says which event.
+fn unknown_event() -> Failure {
+    Failure::new(exit::UNAVAILABLE, "a store holds an event that this release cannot read")
 }
 
 /// Folds an event into the state of its stream, if it is of this kind.
@@ -87,12 +104,45 @@ fn id<T: TypeId + std::str::FromStr>(recorded: &Recorded) -> Option<T> {
 
 fn orders(data: &Path) -> Result<Part, Failure> {
     let (mut orders, mut quotes) = (BTreeMap::<OrderId, Order>::new(), BTreeMap::<QuoteId, Quote>::new());
+    let mut published = BTreeMap::new();
     let read = rest::open(data, "order")?.for_each(|recorded| {
         fold(&mut orders, id(recorded), recorded);
         fold(&mut quotes, id(recorded), recorded);
+        if let Some(number) = recorded.public_seq {
+            published.insert(recorded.stream.as_str().to_owned(), number);
+        }
     });
     read.map_err(unreadable)?;
-    Ok(Box::new(move |facts| (facts.orders, facts.quotes) = (orders, quotes)))
+    Ok(Box::new(move |facts| {
+        (facts.orders, facts.quotes, facts.orders_published) = (orders, quotes, published);
+    }))
+}
+
+fn carts(data: &Path) -> Result<Part, Failure> {
+    let audit = rest::open(data, "cart")?;
+    let mut carts = BTreeMap::<CartId, Vec<CartEvent>>::new();
+    let read = audit.for_each(|recorded| {
+        if let (Some(event), Some(id)) = (recorded.of::<Cart>(), id(recorded)) {
+            carts.entry(id).or_default().push(event.as_ref().clone());
+        }
+    });
+    read.map_err(unreadable)?;
+    let marks = audit.inbox().map_err(unreadable)?;
+    let applied = marks.into_iter().map(|mark| (mark.stream.to_string(), mark.sequence)).collect();
+    Ok(Box::new(move |facts| (facts.carts, facts.orders_applied) = (carts, applied)))
+}
+
+fn catalog(data: &Path) -> Result<Part, Failure> {
+    let mut prices = BTreeMap::<String, Vec<PriceEvent>>::new();
+    let mut products = Vec::new();
+    let read = rest::open(data, "catalog")?.for_each(|recorded| {
+        products.extend(recorded.of::<Record<Product>>());
+        if let Some(event) = recorded.of::<PriceList>() {
+            prices.entry(recorded.stream.id().to_owned()).or_default().push(event.as_ref().clone());
+        }
+    });
+    read.map_err(unreadable)?;
+    Ok(Box::new(move |facts| (facts.prices, facts.products) = (prices, products)))
 }
 
 fn inventory(data: &Path) -> Result<Part, Failure> {
