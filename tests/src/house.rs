@@ -3,7 +3,7 @@ use crate::Caller;
 use serde_json::json;
 use souk::commands::up::{Given, Running};
 use souk::settings::{GATEWAY, KEYS, ROLES};
-use souk::verify::{self, Facts, Rest};
+use souk::verify::{self, Facts, Finding, Rest};
 use souk_host::{Config, Environment, SystemEntropy};
 use souk_identity::Signer;
 use souk_kernel::{ManualClock, Timestamp};
@@ -189,14 +189,24 @@ impl House {
 
     /// Waits until the house is at rest, closes it, and checks everything across all of its stores.
     pub async fn close(self) {
+        let data = self.shut_down().await;
+        let findings = findings(data.path());
+        assert!(findings.iter().all(|finding| finding.count == 0), "\n{}", verify::render(&findings));
+    }
+
+    /// Waits until the house is at rest and closes it; the folder of its stores.
+    pub async fn shut_down(self) -> TempDir {
         self.at_rest().await;
         for running in self.parts.into_iter().filter_map(|part| part.running) {
             running.shut_down().await;
         }
-        let facts = Facts::gather(self.data.path()).expect("the stores can be read");
-        let findings = verify::check(&facts);
-        assert!(findings.iter().all(|finding| finding.count == 0), "\n{}", verify::render(&findings));
+        self.data
     }
+}
+
+/// What every check says of the stores in this folder.
+pub fn findings(data: &Path) -> Vec<Finding> {
+    verify::check(&Facts::gather(data).expect("the stores can be read"))
 }
 
 impl Part {

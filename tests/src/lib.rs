@@ -10,7 +10,7 @@ mod raw;
 mod shopping;
 
 pub use caller::{Answer, Call, Caller, Lines};
-pub use house::{House, Shape, eventually};
+pub use house::{House, Shape, eventually, findings};
 pub use raw::raw;
 pub use shopping::{minor, money, payment_of, status_of};
 
