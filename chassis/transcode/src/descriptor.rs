@@ -214,11 +214,13 @@ impl Draft {
             enums: self.enums,
             services: self.services,
             methods,
+            members: Vec::new(),
             message_names,
             method_names,
         };
         mark_maps(&mut schema)?;
         check_well_known(&schema)?;
+        schema.members = crate::straight::tables(&schema);
         Ok(schema)
     }
 }

@@ -1,5 +1,6 @@
 //! What the fuzz targets do with their bytes. It stands here and not in the targets so that an ordinary test
 //! can replay the corpus.
+use crate::to_json::thoroughly;
 use crate::{Limits, MessageId, Schema, check_json, json_to_proto, proto_to_json};
 
 /// Any bytes as JSON for any message: no panic, and what is accepted can be written and read again.
@@ -18,10 +19,13 @@ pub fn json_to_proto_target(schema: &Schema, message: MessageId, bytes: &[u8]) {
     json_to_proto(schema, message, &json, &mut again, &limits).expect("our own output is accepted");
 }
 
-/// Any bytes as a protobuf message: no panic, and the output is JSON.
+/// Any bytes as a protobuf message: no panic, the output is JSON, and the short way and the thorough one agree.
 pub fn proto_to_json_target(schema: &Schema, message: MessageId, bytes: &[u8]) {
-    let mut json = Vec::new();
-    match proto_to_json(schema, message, bytes, &mut json) {
+    let (mut json, mut thorough) = (Vec::new(), Vec::new());
+    let outcome = proto_to_json(schema, message, bytes, &mut json);
+    assert_eq!(outcome, thoroughly(schema, message, bytes, &mut thorough));
+    assert_eq!(json, thorough);
+    match outcome {
         Ok(()) => check_json(&json, usize::MAX).expect("the output is JSON"),
         Err(_) => assert!(json.is_empty(), "a fault left bytes behind"),
     }

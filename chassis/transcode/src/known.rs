@@ -1,7 +1,7 @@
 //! The well-known types whose JSON form is a text: `Timestamp`, `Duration` and `FieldMask`.
 use crate::fault::{Fault, Read, What};
 use crate::json::put_json_text;
-use crate::scalar::put_display;
+use crate::scalar::{put_unsigned, two_digits};
 use crate::wire::{Reader, Value, WireFault, put_bytes, put_varint, text};
 use souk_kernel::Timestamp;
 
@@ -95,8 +95,8 @@ pub(crate) fn timestamp_to_json(out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), W
         return Err(WireFault::NoJsonForm);
     }
     out.push(b'"');
-    put_display(out, Timestamp::from_unix_s(seconds));
-    out.pop(); // the Z comes after the fraction
+    // The range was checked, so this is never negative.
+    put_date_time(out, (seconds - SECONDS_FIRST).unsigned_abs());
     put_nanos(out, nanos.unsigned_abs());
     out.extend_from_slice(b"Z\"");
     Ok(())
@@ -115,7 +115,7 @@ pub(crate) fn duration_to_json(out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), Wi
     if seconds < 0 || nanos < 0 {
         out.push(b'-');
     }
-    put_display(out, seconds.unsigned_abs());
+    put_unsigned(out, seconds.unsigned_abs());
     put_nanos(out, nanos.unsigned_abs());
     out.extend_from_slice(b"s\"");
     Ok(())
@@ -126,7 +126,13 @@ fn put_nanos(out: &mut Vec<u8>, nanos: u64) {
     if nanos == 0 {
         return;
     }
-    let digits = format!(".{nanos:09}");
+    let mut digits = *b".000000000";
+    let mut rest = nanos;
+    for at in [8, 6, 4, 2] {
+        digits[at..at + 2].copy_from_slice(&two_digits(rest % 100));
+        rest /= 100;
+    }
+    digits[1] = b'0' + rest as u8;
     let shorter = if nanos.is_multiple_of(1_000_000) {
         6
     } else if nanos.is_multiple_of(1_000) {
@@ -134,7 +140,36 @@ fn put_nanos(out: &mut Vec<u8>, nanos: u64) {
     } else {
         0
     };
-    out.extend_from_slice(&digits.as_bytes()[..digits.len() - shorter]);
+    out.extend_from_slice(&digits[..digits.len() - shorter]);
+}
+
+/// Appends `2026-11-21T09:14:24`, given the seconds since the start of the year 1. The years run from March to
+/// February, so that the day that comes and goes is the last one.
+fn put_date_time(out: &mut Vec<u8>, seconds: u64) {
+    const DAY_S: u64 = 86_400;
+    const CYCLE_DAYS: u64 = 146_097; // 400 years
+    const CENTURY_DAYS: u64 = 36_524;
+    const FOUR_YEARS_DAYS: u64 = 1_461;
+    const MARCH_TO_JANUARY_DAYS: u64 = 306;
+    let (days, of_day) = (seconds / DAY_S + MARCH_TO_JANUARY_DAYS, seconds % DAY_S);
+    let (cycle, of_cycle) = (days / CYCLE_DAYS, days % CYCLE_DAYS);
+    // The last century and the last four years of a cycle are a day longer than the others.
+    let century = (of_cycle / CENTURY_DAYS).min(3);
+    let of_century = of_cycle - century * CENTURY_DAYS;
+    let (fours, of_fours) = (of_century / FOUR_YEARS_DAYS, of_century % FOUR_YEARS_DAYS);
+    let single = (of_fours / 365).min(3);
+    let of_year = of_fours - single * 365;
+    // 153 days in five months: 31, 30, 31, 30, 31.
+    let month_from_march = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = cycle * 400 + century * 100 + fours * 4 + single + u64::from(month <= 2);
+    let mut text = *b"0000-00-00T00:00:00";
+    let parts = [year / 100, year % 100, month, day, of_day / 3_600, of_day / 60 % 60, of_day % 60];
+    for (at, part) in [0, 2, 5, 8, 11, 14, 17].into_iter().zip(parts) {
+        text[at..at + 2].copy_from_slice(&two_digits(part));
+    }
+    out.extend_from_slice(&text);
 }
 
 /// Appends the content of a `FieldMask` message: `displayName,lines.sku` names proto fields in JSON's way.
@@ -232,6 +267,19 @@ mod tests {
             "2026-11-21T09:14:2éZ",
         ] {
             assert!(check(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn dates_are_those_of_the_kernel() {
+        // A step that is no multiple of a day, a month or a year, over all years; and all days of some cycles.
+        let all = (SECONDS_FIRST..=SECONDS_LAST).step_by(9_999_991);
+        let days = (0..1_200 * 366).map(|day| SECONDS_FIRST + 1_500 * 31_556_952 + day * 86_400 + 86_399);
+        for seconds in all.chain(days).chain([SECONDS_LAST]) {
+            let mut out = Vec::new();
+            put_date_time(&mut out, (seconds - SECONDS_FIRST).unsigned_abs());
+            out.push(b'Z');
+            assert_eq!(String::from_utf8_lossy(&out), Timestamp::from_unix_s(seconds).to_string());
         }
     }
 

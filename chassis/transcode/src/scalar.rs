@@ -232,28 +232,68 @@ pub(crate) fn put_number(out: &mut Vec<u8>, kind: Kind, value: Value<'_>) {
     };
     match kind {
         Kind::Bool => out.extend_from_slice(if wide == 0 { b"false" } else { b"true" }),
-        Kind::Int32 | Kind::Enum(_) => put_display(out, wide as i32),
-        Kind::Sint32 => put_display(out, unzigzag(wide & u64::from(u32::MAX)) as i32),
-        Kind::Uint32 => put_display(out, wide as u32),
-        Kind::Fixed32 => put_display(out, narrow),
-        Kind::Sfixed32 => put_display(out, narrow as i32),
-        Kind::Int64 | Kind::Sfixed64 => put_quoted(out, wide as i64),
-        Kind::Sint64 => put_quoted(out, unzigzag(wide)),
-        Kind::Uint64 | Kind::Fixed64 => put_quoted(out, wide),
+        Kind::Int32 | Kind::Enum(_) => put_signed(out, i64::from(wide as i32)),
+        Kind::Sint32 => put_signed(out, i64::from(unzigzag(wide & u64::from(u32::MAX)) as i32)),
+        Kind::Uint32 => put_unsigned(out, u64::from(wide as u32)),
+        Kind::Fixed32 => put_unsigned(out, u64::from(narrow)),
+        Kind::Sfixed32 => put_signed(out, i64::from(narrow as i32)),
+        Kind::Int64 | Kind::Sfixed64 => put_quoted(out, |out| put_signed(out, wide as i64)),
+        Kind::Sint64 => put_quoted(out, |out| put_signed(out, unzigzag(wide))),
+        Kind::Uint64 | Kind::Fixed64 => put_quoted(out, |out| put_unsigned(out, wide)),
         Kind::Double => put_float(out, f64::from_bits(wide), f64::from_bits(wide)),
         Kind::Float => put_float(out, f32::from_bits(narrow), f64::from(f32::from_bits(narrow))),
         Kind::String | Kind::Bytes | Kind::Message(_) => {}
     }
 }
 
-/// Appends any value that prints as it should stand in JSON.
-pub(crate) fn put_display(out: &mut Vec<u8>, value: impl std::fmt::Display) {
-    write!(out, "{value}").expect("writing to memory cannot fail");
+fn put_quoted(out: &mut Vec<u8>, put: impl FnOnce(&mut Vec<u8>)) {
+    out.push(b'"');
+    put(out);
+    out.push(b'"');
 }
 
-fn put_quoted(out: &mut Vec<u8>, value: impl std::fmt::Display) {
-    write!(out, "\"{value}\"").expect("writing to memory cannot fail");
+/// Appends a whole number.
+pub(crate) fn put_signed(out: &mut Vec<u8>, value: i64) {
+    if value < 0 {
+        out.push(b'-');
+    }
+    put_unsigned(out, value.unsigned_abs());
 }
+
+/// Appends a whole number.
+pub(crate) fn put_unsigned(out: &mut Vec<u8>, mut value: u64) {
+    let mut digits = [0; DIGITS_MAX];
+    let mut at = DIGITS_MAX;
+    while value >= 10 {
+        at -= 2;
+        digits[at..at + 2].copy_from_slice(&two_digits(value % 100));
+        value /= 100;
+    }
+    if value > 0 || at == DIGITS_MAX {
+        at -= 1;
+        digits[at] = b'0' + value as u8;
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+/// A number below a hundred, with a leading zero.
+pub(crate) fn two_digits(value: u64) -> [u8; 2] {
+    PAIRS[value as usize]
+}
+
+/// The digits of the largest number of 64 bits.
+const DIGITS_MAX: usize = 20;
+
+/// `00` to `99`.
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[b'0'; 2]; 100];
+    let mut n = 0;
+    while n < 100 {
+        pairs[n] = [b'0' + (n / 10) as u8, b'0' + (n % 10) as u8];
+        n += 1;
+    }
+    pairs
+};
 
 /// Appends the shortest text that reads back as the same number. Debug, not Display: the latter writes
 /// 1e300 with three hundred digits.
@@ -305,6 +345,19 @@ mod tests {
         assert!(number(Kind::Uint32, "-1").is_err());
         assert!(number(Kind::Float, "1e39").is_err());
         assert!(number(Kind::Double, "1e400").is_err());
+    }
+
+    #[test]
+    fn whole_numbers_are_written_as_the_standard_library_does() {
+        let powers = (0..20).map(|n| 10u64.pow(n));
+        let all = powers.flat_map(|n| [n - 1, n, n + 1]).chain([9, 42, 100, 101, 999, u64::MAX, 1 << 63]);
+        for value in all {
+            let (mut unsigned, mut signed) = (Vec::new(), Vec::new());
+            put_unsigned(&mut unsigned, value);
+            put_signed(&mut signed, value as i64);
+            assert_eq!(unsigned, value.to_string().into_bytes());
+            assert_eq!(signed, (value as i64).to_string().into_bytes());
+        }
     }
 
     #[test]

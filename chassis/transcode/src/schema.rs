@@ -1,5 +1,6 @@
 //! The tables that a descriptor set is compiled to: messages with their fields, enums, services with their
 //! methods and the options that say how a method is exposed.
+use crate::straight::Member;
 use crate::wire::WireFault;
 use std::collections::HashMap;
 use std::fmt;
@@ -11,6 +12,7 @@ pub struct Schema {
     pub(crate) enums: Vec<Enum>,
     pub(crate) services: Vec<Service>,
     pub(crate) methods: Vec<Method>,
+    pub(crate) members: Vec<Box<[Member]>>,
     pub(crate) message_names: HashMap<String, MessageId>,
     pub(crate) method_names: HashMap<String, usize>,
 }
@@ -349,6 +351,11 @@ impl Schema {
         &self.messages[id.0 as usize]
     }
 
+    /// What is written for the fields of a message.
+    pub(crate) fn members(&self, id: MessageId) -> &[Member] {
+        &self.members[id.0 as usize]
+    }
+
     /// The table of an enum.
     pub fn get_enum(&self, id: EnumId) -> &Enum {
         &self.enums[id.0 as usize]
@@ -402,7 +409,12 @@ impl Message {
 impl Enum {
     /// The name of the value with this number.
     pub fn name_of(&self, number: i32) -> Option<&str> {
-        let found = self.by_number.binary_search_by_key(&number, |(n, _)| *n).ok()?;
+        // Most enums count from zero without gaps.
+        let guess = usize::try_from(number)
+            .ok()
+            .filter(|at| self.by_number.get(*at).is_some_and(|(n, _)| *n == number));
+        let search = || self.by_number.binary_search_by_key(&number, |(n, _)| *n).ok();
+        let found = guess.or_else(search)?;
         Some(&self.values[usize::from(self.by_number[found].1)].name)
     }
 

@@ -1,10 +1,10 @@
 //! Protobuf to canonical JSON, from bytes to bytes. Fields without presence are always written, others only
 //! when they are set; fields that the schema does not know are skipped.
-use crate::json::put_json_text;
+use crate::json::{put_json_bytes, put_json_text};
 use crate::known;
 use crate::path::FieldPath;
-use crate::scalar::{put_base64, put_number};
-use crate::schema::{Cardinality, Field, Kind, Message, MessageId, Schema, Shape};
+use crate::scalar::{put_base64, put_number, put_signed};
+use crate::schema::{Cardinality, Enum, Field, Kind, Message, MessageId, Schema, Shape};
 use crate::wire::{Reader, Value, WIRE_DEPTH_MAX, WireFault, text};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -17,7 +17,22 @@ pub fn proto_to_json(
     out: &mut Vec<u8>,
 ) -> Result<(), WireFault> {
     let start = out.len();
-    let result = Encoder { schema, entries: Vec::new(), out }.message(message, proto, 0);
+    if crate::straight::write(schema, message, proto, out).is_some() {
+        return Ok(());
+    }
+    out.truncate(start);
+    thoroughly(schema, message, proto, out)
+}
+
+/// [`proto_to_json`] for whatever order the fields are in.
+pub(crate) fn thoroughly(
+    schema: &Schema,
+    message: MessageId,
+    proto: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<(), WireFault> {
+    let start = out.len();
+    let result = Encoder::new(schema, out).message(message, proto, 0);
     if result.is_err() {
         out.truncate(start);
     }
@@ -33,7 +48,7 @@ pub fn field_to_json(
     out: &mut Vec<u8>,
 ) -> Result<(), WireFault> {
     let start = out.len();
-    let result = Encoder { schema, entries: Vec::new(), out }.only(path, proto);
+    let result = Encoder::new(schema, out).only(path, proto);
     if result.is_err() {
         out.truncate(start);
     }
@@ -43,15 +58,19 @@ pub fn field_to_json(
 /// One occurrence of the field with this index.
 type Entry<'a> = (u16, Value<'a>);
 
-struct Encoder<'s, 'a, 'o> {
+pub(crate) struct Encoder<'s, 'a, 'o> {
     schema: &'s Schema,
     /// The occurrences of all messages being written, innermost last: one allocation for the whole tree.
     entries: Vec<Entry<'a>>,
     out: &'o mut Vec<u8>,
 }
 
-impl<'s, 'a> Encoder<'s, 'a, '_> {
-    fn message(&mut self, id: MessageId, bytes: &'a [u8], depth: usize) -> Result<(), WireFault> {
+impl<'s, 'a, 'o> Encoder<'s, 'a, 'o> {
+    pub(crate) fn new(schema: &'s Schema, out: &'o mut Vec<u8>) -> Self {
+        Self { schema, entries: Vec::new(), out }
+    }
+
+    pub(crate) fn message(&mut self, id: MessageId, bytes: &'a [u8], depth: usize) -> Result<(), WireFault> {
         if depth > WIRE_DEPTH_MAX {
             return Err(WireFault::TooDeep);
         }
@@ -165,7 +184,12 @@ impl<'s, 'a> Encoder<'s, 'a, '_> {
         self.entries.extend(kept.into_iter().rev());
     }
 
-    fn field(&mut self, field: &'s Field, range: Range<usize>, depth: usize) -> Result<(), WireFault> {
+    pub(crate) fn field(
+        &mut self,
+        field: &Field,
+        range: Range<usize>,
+        depth: usize,
+    ) -> Result<(), WireFault> {
         match (field.cardinality, field.kind) {
             (Cardinality::Map, Kind::Message(entry)) => self.map(self.schema.get(entry), range, depth),
             (Cardinality::Repeated { .. }, kind) => self.list(kind, range, depth),
@@ -200,25 +224,18 @@ impl<'s, 'a> Encoder<'s, 'a, '_> {
     fn value(&mut self, kind: Kind, value: Value<'a>, depth: usize) -> Result<(), WireFault> {
         match (kind, value) {
             (Kind::Message(id), Value::Bytes(bytes)) => return self.message(id, bytes, depth + 1),
-            (Kind::String, Value::Bytes(bytes)) => put_json_text(self.out, text(bytes)?),
+            (Kind::String, Value::Bytes(bytes)) => put_json_bytes(self.out, bytes)?,
             (Kind::Bytes, Value::Bytes(bytes)) => {
                 self.out.push(b'"');
                 put_base64(self.out, bytes);
                 self.out.push(b'"');
             }
-            (Kind::Enum(id), Value::Varint(n)) => self.enumeration(id, n as i32),
+            (Kind::Enum(id), Value::Varint(n)) => {
+                put_enumeration(self.out, self.schema.get_enum(id), n as i32)
+            }
             (kind, value) => put_number(self.out, kind, value),
         }
         Ok(())
-    }
-
-    fn enumeration(&mut self, id: crate::schema::EnumId, number: i32) {
-        let table = self.schema.get_enum(id);
-        match table.name_of(number) {
-            Some(_) if table.is_null => self.out.extend_from_slice(b"null"),
-            Some(name) => put_json_text(self.out, name),
-            None => crate::scalar::put_display(self.out, number),
-        }
     }
 
     fn list(&mut self, kind: Kind, range: Range<usize>, depth: usize) -> Result<(), WireFault> {
@@ -260,10 +277,24 @@ impl<'s, 'a> Encoder<'s, 'a, '_> {
     }
 
     /// A map, sorted by the text of its keys, so that equal maps have equal texts. Of equal keys the last counts.
-    fn map(&mut self, entry: &'s Message, range: Range<usize>, depth: usize) -> Result<(), WireFault> {
+    fn map(&mut self, entry: &Message, range: Range<usize>, depth: usize) -> Result<(), WireFault> {
+        let bytes = |entry: &Entry<'a>| match entry.1 {
+            Value::Bytes(bytes) => Some(bytes),
+            Value::Varint(_) | Value::Fixed64(_) | Value::Fixed32(_) | Value::Group => None,
+        };
+        let entries: Vec<&'a [u8]> = self.entries[range].iter().filter_map(bytes).collect();
+        self.map_of(entry, &entries, depth)
+    }
+
+    /// A map with these entries.
+    pub(crate) fn map_of(
+        &mut self,
+        entry: &Message,
+        entries: &[&'a [u8]],
+        depth: usize,
+    ) -> Result<(), WireFault> {
         let mut members: BTreeMap<Vec<u8>, &'a [u8]> = BTreeMap::new();
-        for index in range {
-            let Value::Bytes(bytes) = self.entries[index].1 else { continue };
+        for bytes in entries.iter().copied() {
             members.insert(map_key(entry.fields[0].kind, bytes)?, bytes);
         }
         self.out.push(b'{');
@@ -299,6 +330,15 @@ impl<'s, 'a> Encoder<'s, 'a, '_> {
         let inner = concat(&self.entries[start..]);
         let rest = path.after_first();
         Encoder { schema: self.schema, entries: Vec::new(), out: self.out }.only(&rest, &inner)
+    }
+}
+
+/// Appends the JSON form of a value of an enum: its name if it has one.
+pub(crate) fn put_enumeration(out: &mut Vec<u8>, of: &Enum, number: i32) {
+    match of.name_of(number) {
+        Some(_) if of.is_null => out.extend_from_slice(b"null"),
+        Some(name) => put_json_text(out, name),
+        None => put_signed(out, i64::from(number)),
     }
 }
 

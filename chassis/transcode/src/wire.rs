@@ -93,10 +93,7 @@ impl<'a> Reader<'a> {
         match wire_type {
             0 => self.varint().map(Value::Varint),
             1 => self.fixed64().map(Value::Fixed64),
-            2 => {
-                let length = usize::try_from(self.varint()?).map_err(|_| WireFault::Truncated)?;
-                self.take(length).map(Value::Bytes)
-            }
+            2 => self.bytes().map(Value::Bytes),
             5 => self.fixed32().map(Value::Fixed32),
             _ => Err(WireFault::BadTag),
         }
@@ -118,11 +115,22 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    #[inline]
     pub(crate) fn varint(&mut self) -> Result<u64, WireFault> {
-        if let [byte @ 0..=0x7f, rest @ ..] = self.rest {
-            self.rest = rest;
-            return Ok(u64::from(*byte));
+        match self.rest {
+            [byte @ 0..=0x7f, rest @ ..] => {
+                self.rest = rest;
+                Ok(u64::from(*byte))
+            }
+            [low, high @ 0..=0x7f, rest @ ..] => {
+                self.rest = rest;
+                Ok(u64::from(*low & 0x7f) | u64::from(*high) << 7)
+            }
+            _ => self.long_varint(),
         }
+    }
+
+    fn long_varint(&mut self) -> Result<u64, WireFault> {
         let mut value = 0u64;
         for shift in 0..10 {
             let (byte, rest) = self.rest.split_first().ok_or(WireFault::Truncated)?;
@@ -147,6 +155,14 @@ impl<'a> Reader<'a> {
         Ok(u64::from_le_bytes(*bytes))
     }
 
+    /// A length-delimited value.
+    #[inline]
+    pub(crate) fn bytes(&mut self) -> Result<&'a [u8], WireFault> {
+        let length = usize::try_from(self.varint()?).map_err(|_| WireFault::Truncated)?;
+        self.take(length)
+    }
+
+    #[inline]
     fn take(&mut self, length: usize) -> Result<&'a [u8], WireFault> {
         let (taken, rest) = self.rest.split_at_checked(length).ok_or(WireFault::Truncated)?;
         self.rest = rest;
