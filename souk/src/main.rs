@@ -22,25 +22,17 @@ struct Arguments {
     command: Command,
 }
 
+/// What each does, and an example, stands at its options: a comment here would take its place in the help.
 #[derive(Subcommand)]
 enum Command {
-    /// Run the whole shop in this process.
     Up(commands::up::Up),
-    /// Run some services in this process; the others are found at their addresses (see `souk config`).
     Serve(commands::up::Serve),
-    /// Print a token for staff.
     Token(commands::token::Token),
-    /// Read products from a Shopify-format CSV file.
     Import(commands::import::Import),
-    /// Write the catalogue as a Shopify-format CSV file.
     Export(commands::export::Export),
-    /// Sell a year of a retailer's invoices through the shop, and reconcile to the penny.
     Replay(commands::replay::Replay),
-    /// Check every invariant across the services' stores, read-only, while they run or not.
     Verify(commands::verify::Verify),
-    /// Show the events of a stream, or the state of the log.
     Log(commands::log::Log),
-    /// Show the effective configuration and where each value comes from.
     Config(commands::config::Show),
 }
 

@@ -21,7 +21,7 @@ fn every_command_says_what_it_does_with_an_example() {
         assert!(help.contains(&format!("\n  {command} ")), "{command} is not in\n{help}");
         let help = said(souk(&[command, "--help"]), 0);
         assert!(help.contains("Usage: souk"), "{help}");
-        assert!(help.to_lowercase().contains("example") || help.contains("souk "), "{help}");
+        assert!(help.to_lowercase().contains("example"), "{help}");
     }
     let version = said(souk(&["--version"]), 0);
     assert_eq!(version.trim(), concat!("souk ", env!("CARGO_PKG_VERSION")));
