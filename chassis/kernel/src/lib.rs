@@ -1,5 +1,5 @@
-//! The words that every other crate shares: typed ids, money, time, errors, and the two sources of
-//! nondeterminism (clock and entropy) as traits that the host injects.
+//! The words that every other crate shares: typed ids, money, time, errors, page tokens, and the two sources
+//! of nondeterminism (clock and entropy) as traits that the host injects.
 //!
 //! There is no tokio, no SQL, no network, no real clock and no randomness in this crate: it can be used
 //! inside pure rules.
@@ -16,12 +16,14 @@ mod clock;
 mod error;
 mod id;
 mod money;
+mod page;
 mod time;
 
 pub use clock::{Clock, Entropy, Ids, ManualClock, SeededEntropy};
 pub use error::{Code, Error, FieldViolation, Invalid, Rejection};
 pub use id::{ParseIdError, TypeId, Uuid};
 pub use money::{Currency, Money, MoneyError};
+pub use page::PageToken;
 pub use time::{ParseTimeError, Timestamp};
 
 #[doc(hidden)]

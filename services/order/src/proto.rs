@@ -5,7 +5,7 @@ use crate::domain::{LINES_MAX, Line};
 use souk_contracts::order::v1 as pb;
 use souk_contracts::terms::{CartId, Market, OrderId, Quantity, QuoteId, Sku, money_from_proto};
 use souk_contracts::types::v1::Money as MoneyMessage;
-use souk_kernel::{Currency, Invalid, Money, Timestamp, TypeId, Uuid};
+use souk_kernel::{Currency, Error, Invalid, Money, PageToken, Timestamp};
 use souk_rpc::time;
 use std::str::FromStr;
 
@@ -143,29 +143,24 @@ pub fn cancel(request: &pb::CancelOrderRequest) -> Result<(OrderId, CancelReques
     invalid.finish(cancel)
 }
 
-/// What a page token ends with: enough of a hash over subject and order to notice damage and foreign tokens.
-/// It guards no secret, since every page is of the caller's own orders anyway.
-pub type Seal<'a> = &'a dyn Fn(&OrderId) -> String;
-
-/// `None` in place of a page when the token is damaged or somebody else's.
-pub fn page(request: &pb::ListOrdersRequest, seal: Seal<'_>) -> Result<Option<Page>, Invalid> {
+/// Reads which of `owner`'s orders are asked for. A page token that is damaged or somebody else's is refused.
+pub fn page(request: &pb::ListOrdersRequest, owner: &str) -> Result<Page, Error> {
     if request.page_size > PAGE_MAX {
-        return Err(Invalid::field("pageSize", format!("must be 0 to {PAGE_MAX}")));
+        return Err(Invalid::field("pageSize", format!("must be 0 to {PAGE_MAX}")).into());
     }
     let size = if request.page_size == 0 { PAGE_USUAL } else { request.page_size };
-    if request.page_token.is_empty() {
-        return Ok(Some(Page { size, before: None }));
-    }
-    let before = request.page_token.split_once('.').and_then(|(uuid, sealed)| {
-        let order_id = OrderId::from_uuid(Uuid::from_base32(uuid)?);
-        (seal(&order_id) == sealed).then_some(order_id)
-    });
-    Ok(before.map(|before| Page { size, before: Some(before) }))
+    let before = PageToken::resume(&request.page_token, &list_of(owner), |place| place.parse().ok())?;
+    Ok(Page { size, before })
 }
 
-/// The token of the page after `last`.
-pub fn page_token(last: &OrderId, seal: Seal<'_>) -> String {
-    format!("{}.{}", last.uuid().to_base32(), seal(last))
+/// The token of the page after `last` of `owner`'s orders.
+pub fn page_token(last: &OrderId, owner: &str) -> String {
+    PageToken::seal(&last.to_string(), &list_of(owner))
+}
+
+/// What a page token is bound to.
+fn list_of(owner: &str) -> [&str; 2] {
+    ["ListOrders", owner]
 }
 
 fn money(invalid: &mut Invalid, field: &str, money: Option<&MoneyMessage>) -> Option<Money> {
