@@ -64,26 +64,15 @@ pub struct InboxMark {
     pub sequence: u64,
 }
 
-/// A timer to set. One with the same key is replaced.
+/// A durable timer: one to set, which replaces the open one with the same key, or one that is open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs, reason = "each field is what its name says")]
-pub struct TimerSet {
+pub struct Timer {
     pub key: Arc<str>,
     /// Who looks after it.
     pub kind: Arc<str>,
     pub due: Timestamp,
     /// Told apart from earlier timers of the same key: firing consumes only its own generation.
-    pub generation: u64,
-    pub payload: String,
-}
-
-/// An open timer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(missing_docs, reason = "as in TimerSet")]
-pub struct Timer {
-    pub key: Arc<str>,
-    pub kind: Arc<str>,
-    pub due: Timestamp,
     pub generation: u64,
     pub payload: String,
 }
@@ -137,7 +126,7 @@ pub(crate) struct InboxOp {
 }
 
 pub(crate) enum TimerOp {
-    Set(TimerSet),
+    Set(Timer),
     Cancel(Arc<str>),
     Fired { key: Arc<str>, generation: u64 },
 }
@@ -236,7 +225,7 @@ impl Decision {
     }
 
     /// Sets a timer.
-    pub fn set_timer(mut self, timer: TimerSet) -> Self {
+    pub fn set_timer(mut self, timer: Timer) -> Self {
         self.timers.push(TimerOp::Set(timer));
         self
     }

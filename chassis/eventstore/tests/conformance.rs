@@ -114,7 +114,7 @@ async fn a_rejected_piece_leaves_nothing_behind(place: &Place) {
         Decision::new()
             .append(stream("b"), Expected::NoStream, vec![added(1)])
             .hold("names", "x", "b")
-            .set_timer(TimerSet {
+            .set_timer(Timer {
                 key: "t".into(),
                 kind: "k".into(),
                 due: START,
@@ -372,7 +372,7 @@ async fn a_timer_fires_only_its_own_generation(place: &Place) {
     let set = |generation, seconds| {
         decide(move || {
             let due = START.plus(Duration::from_secs(seconds));
-            Decision::new().set_timer(TimerSet {
+            Decision::new().set_timer(Timer {
                 key: "t".into(),
                 kind: "expiry".into(),
                 due,
@@ -406,7 +406,7 @@ async fn a_timer_fires_only_its_own_generation(place: &Place) {
     assert_eq!(store.commit(fire(3)).await.expect_err("cancelled"), CommitError::TimerGone);
     let again = decide(|| {
         let timer =
-            TimerSet { key: "t".into(), kind: "k".into(), due: START, generation: 5, payload: String::new() };
+            Timer { key: "t".into(), kind: "k".into(), due: START, generation: 5, payload: String::new() };
         Decision::new().set_timer(timer).timer_fired("t", 5)
     });
     store.commit(again).await.expect("set and fired in one");

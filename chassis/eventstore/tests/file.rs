@@ -16,7 +16,7 @@ async fn fill(store: &EventStore) {
         Decision::new()
             .hold("names", "x", "y")
             .inbox(InboxMark { reaction: "r".into(), source: "s".into(), stream: "t".into(), sequence: 1 })
-            .set_timer(TimerSet {
+            .set_timer(Timer {
                 key: "k".into(),
                 kind: "z".into(),
                 due: START,

@@ -3,7 +3,7 @@ use crate::{Intent, Outcome, views};
 use futures_util::FutureExt;
 use souk_decider::Aggregate;
 use souk_eventstore::{
-    CommitError, CommitId, Decision, EventStore, Expected, Fence, Folded, Lease, Origin, StreamId, TimerSet,
+    CommitError, CommitId, Decision, EventStore, Expected, Fence, Folded, Lease, Origin, StreamId, Timer,
     Work,
 };
 use souk_kernel::{Error, Ids, Timestamp};
@@ -66,7 +66,7 @@ pub struct Recording<E> {
     /// The saga's own event and what follows from it.
     pub events: Vec<E>,
     /// Timers to set in the same commit.
-    pub set_timers: Vec<TimerSet>,
+    pub set_timers: Vec<Timer>,
     /// Timers to cancel in the same commit, by key.
     pub cancel_timers: Vec<String>,
 }

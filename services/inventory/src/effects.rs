@@ -1,9 +1,7 @@
 //! What inventory does by itself: it ends promises whose time is up. It calls nobody.
 use crate::domain::Reservation;
 use souk_contracts::terms::OrderId;
-use souk_eventstore::{
-    CommitError, CommitId, Decision, EventStore, Expected, Origin, StreamId, Timer, TimerSet, Work,
-};
+use souk_eventstore::{CommitError, CommitId, Decision, EventStore, Expected, Origin, StreamId, Timer, Work};
 use souk_kernel::Timestamp;
 
 /// The kind of the timers that end promises.
@@ -17,8 +15,8 @@ pub fn expiry_key(order: OrderId) -> String {
 }
 
 /// The timer that ends the promise at `due`.
-pub fn expiry(order: OrderId, due: Timestamp) -> TimerSet {
-    TimerSet {
+pub fn expiry(order: OrderId, due: Timestamp) -> Timer {
+    Timer {
         key: expiry_key(order).into(),
         kind: EXPIRY.into(),
         due,

@@ -11,7 +11,7 @@ use souk_contracts::order::v1::{self as pb, OrderService};
 use souk_contracts::terms::{OrderId, Quantity, QuoteId, Sku};
 use souk_eventstore::{
     CommitError, CommitId, Committed, Decision, EventStore, Expected, Folded, Once, OnceRecord, Origin,
-    StreamId, Timer, TimerSet, Work,
+    StreamId, Timer, Work,
 };
 use souk_host::Resources;
 use souk_identity::Principal;
@@ -342,7 +342,7 @@ impl Placing {
             payment_method_token: self.payment_method_token.clone(),
         };
         let placed = order::place(&Order::default(), offer, &place, now);
-        let deadline = TimerSet {
+        let deadline = Timer {
             key: place::deadline_key(self.order_id).into(),
             kind: place::DEADLINE_TIMER.into(),
             due: place::deadline(now),
