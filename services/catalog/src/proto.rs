@@ -95,7 +95,7 @@ fn content(input: pb::ProductInput, invalid: &mut Invalid) -> (Content, Prices) 
         media,
         vendor: input.vendor,
     };
-    (content, prices)
+    (content.without_implied_titles(), prices)
 }
 
 fn variants(inputs: Vec<pb::VariantInput>, options: usize, invalid: &mut Invalid) -> (Vec<Variant>, Prices) {

@@ -147,13 +147,27 @@ pub struct Media {
 impl Content {
     /// A variant's title: its own, else its option values, else the product's.
     pub fn variant_title(&self, variant: &Variant) -> String {
-        if !variant.title.is_empty() {
-            variant.title.clone()
-        } else if !variant.option_values.is_empty() {
-            variant.option_values.join(" / ")
-        } else {
-            self.title.clone()
+        if variant.title.is_empty() { self.implied_title(variant) } else { variant.title.clone() }
+    }
+
+    fn implied_title(&self, variant: &Variant) -> String {
+        match variant.option_values.as_slice() {
+            [] => self.title.clone(),
+            values => values.join(" / "),
         }
+    }
+
+    /// The same, with a title of its own only for a variant that would have another one without. So whoever
+    /// writes back what was shown changes nothing, and a title that follows from the rest goes on doing so.
+    #[must_use]
+    pub fn without_implied_titles(mut self) -> Self {
+        let mut variants = std::mem::take(&mut self.variants);
+        for variant in &mut variants {
+            if variant.title == self.implied_title(variant) {
+                variant.title.clear();
+            }
+        }
+        Self { variants, ..self }
     }
 
     /// Product and variant in one title, as carts, quotes and orders show it.

@@ -41,6 +41,31 @@ async fn a_product_is_created_changed_and_left_alone() {
 }
 
 #[tokio::test]
+async fn writing_back_the_titles_that_were_shown_changes_nothing() {
+    let shop = Shop::in_memory().await;
+    let named = pb::VariantInput { title: "The big one".into(), ..variant("C-2", &["large"], 2) };
+    let sized = pb::ProductInput {
+        options: vec!["Size".into()],
+        variants: vec![variant("C-1", &["small"], 1), named],
+        ..one("Cup", "C-1", 1)
+    };
+    for (handle, input) in [("mug", one("Mug", "M-1", 255)), ("cup", sized)] {
+        let shown = shop.put(handle, input.clone()).await.expect("created").product.expect("a product");
+        let mut back = input.clone();
+        for (variant, shown) in back.variants.iter_mut().zip(&shown.variants) {
+            assert!(!shown.title.is_empty());
+            variant.title.clone_from(&shown.title);
+        }
+        let again = shop.put(handle, back).await.expect("the same");
+        assert_eq!(again.outcome(), PutOutcome::Unchanged, "{handle}");
+        let renamed = pb::ProductInput { title: "Jug".into(), ..input };
+        let renamed = shop.put(handle, renamed).await.expect("renamed").product.expect("a product");
+        let titles: Vec<_> = renamed.variants.iter().map(|variant| variant.title.as_str()).collect();
+        assert_eq!(titles, if handle == "mug" { vec!["Jug"] } else { vec!["small", "The big one"] });
+    }
+}
+
+#[tokio::test]
 async fn an_old_version_is_refused() {
     let shop = Shop::in_memory().await;
     is(shop.put_expecting("mug", one("Mug", "M-1", 255), Some(1)).await, Code::Aborted, "VERSION_MISMATCH");
