@@ -1,4 +1,4 @@
-//! The server: one accept loop, bounded connections, HTTP/1.1 and HTTP/2 on one port, every limit set.
+//! The server: HTTP/1.1 and HTTP/2 on one port, every limit set.
 use crate::body::AnswerBody;
 use crate::framing::Watched;
 use http::{Request, Response};
@@ -6,6 +6,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use souk_rpc::listen;
 use souk_telemetry::{Stop, task};
 use std::convert::Infallible;
 use std::future::Future;
@@ -15,7 +16,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
 /// What a server puts up with. The limits of the protocols that are not here are constants: nobody should
@@ -64,8 +64,6 @@ const PENDING_RESETS_MAX: usize = 20;
 const FRAME_BYTES_MAX: u32 = 16 * 1024;
 const PING_EVERY: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
-/// The pause after a failed accept: it usually means that the process is out of file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// By how many seconds the ages of connections differ at most.
 const AGE_SPREAD_S: u64 = 61;
 
@@ -89,36 +87,11 @@ where
     /// Accepts connections until the stop is requested, then lets the requests under way come to their end.
     pub(crate) async fn serve(self, listener: TcpListener, stop: Stop) {
         let connections_max = self.limits.connections_max;
-        let slots = Arc::new(Semaphore::new(usize::try_from(connections_max).unwrap_or(usize::MAX)));
-        loop {
-            let slot = tokio::select! {
-                () = stop.requested() => break,
-                slot = Arc::clone(&slots).acquire_owned() => slot,
-            };
-            let accepted = tokio::select! {
-                () = stop.requested() => break,
-                accepted = listener.accept() => accepted,
-            };
-            match accepted {
-                Ok((io, _)) => {
-                    // Small writes must not wait for each other's acknowledgement; if it fails, they do.
-                    let _ = io.set_nodelay(true);
-                    let (server, stop) = (self.clone(), stop.clone());
-                    let connection = async move {
-                        server.serve_connection(io, stop).await;
-                        drop(slot);
-                    };
-                    task::spawn(task::Kind::Request, "http.connection", connection).detach();
-                }
-                Err(why) => {
-                    tracing::warn!(error = %why, "a connection could not be accepted");
-                    sleep(ACCEPT_PAUSE).await;
-                }
-            }
-        }
-        drop(listener);
-        // Every connection bounds its own end, so all slots come back.
-        let _ = slots.acquire_many(connections_max).await;
+        let connection = |io| {
+            let (server, stop) = (self.clone(), stop.clone());
+            async move { server.serve_connection(io, stop).await }
+        };
+        listen::serve(listener, "http.connection", connections_max, stop.clone(), connection).await;
     }
 
     /// Serves one connection until it ends or the stop is requested.

@@ -6,7 +6,8 @@
 //! client from [`Peers::get`] looks that up when it calls, so services start in any order.
 //!
 //! Over the network the same services are reached by [`grpc::GrpcServer`] and [`grpc::GrpcChannel`], built by
-//! hand on hyper with every limit set. No other crate knows what carries a call.
+//! hand on hyper with every limit set. No other crate knows what carries a call. [`listen`] accepts connections for
+//! whoever serves them.
 //!
 //! ```
 //! use souk_rpc::{Client, Cx, Error, Peers};
@@ -29,6 +30,7 @@ extern crate self as souk_rpc;
 mod cx;
 pub mod grpc;
 mod guard;
+pub mod listen;
 mod peers;
 mod policy;
 mod service;

@@ -1,8 +1,8 @@
-//! The server: one accept loop, bounded connections, every limit of HTTP/2 set.
+//! The server: gRPC on any connection, every limit of HTTP/2 set.
 use super::body::ResponseBody;
 use super::frame::Messages;
 use super::{CONTENT_TYPE, HEADER_BYTES_MAX, STREAM_MARK, Tasks, metadata, status};
-use crate::{BoxStream, ByteService, Bytes, Code, Cx, Error, Reply, Result, guard};
+use crate::{BoxStream, ByteService, Bytes, Code, Cx, Error, Reply, Result, guard, listen};
 use futures_util::{StreamExt, stream};
 use http::header::{ALLOW, CONTENT_TYPE as CONTENT_TYPE_NAME};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use souk_telemetry::{Stop, task};
+use souk_telemetry::Stop;
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::pin::pin;
@@ -19,7 +19,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 /// What a server puts up with. The values of HTTP/2 that are not here are constants: nobody should loosen
@@ -63,8 +62,6 @@ const PING_EVERY: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// How much of an answer waits in memory for a slow reader, per stream.
 const SEND_BUFFER_BYTES: usize = 64 * 1024;
-/// The pause after a failed accept: it usually means that the process is out of file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// By how many seconds the ages of connections differ at most.
 const AGE_SPREAD_S: u64 = 61;
 
@@ -96,36 +93,12 @@ impl GrpcServer {
     /// Accepts connections until the stop is requested, then lets the calls under way come to their end.
     /// Streams end as UNAVAILABLE when nothing is ready: they may be endless, and their readers go on elsewhere.
     pub async fn serve(&self, listener: TcpListener, stop: Stop) {
+        let connection = |io| {
+            let (server, stop) = (self.clone(), stop.clone());
+            async move { server.serve_connection(io, stop).await }
+        };
         let connections_max = self.0.limits.connections_max;
-        let slots = Arc::new(Semaphore::new(usize::try_from(connections_max).unwrap_or(usize::MAX)));
-        loop {
-            let slot = tokio::select! {
-                () = stop.requested() => break,
-                slot = Arc::clone(&slots).acquire_owned() => slot,
-            };
-            let accepted = tokio::select! {
-                () = stop.requested() => break,
-                accepted = listener.accept() => accepted,
-            };
-            match accepted {
-                Ok((io, _)) => {
-                    // Small frames must not wait for each other's acknowledgement; if it fails, they do.
-                    let _ = io.set_nodelay(true);
-                    let (server, stop) = (self.clone(), stop.clone());
-                    let connection = async move {
-                        server.serve_connection(io, stop).await;
-                        drop(slot);
-                    };
-                    task::spawn(task::Kind::Request, "grpc.connection", connection).detach();
-                }
-                Err(why) => {
-                    tracing::warn!(error = %why, "a connection could not be accepted");
-                    sleep(ACCEPT_PAUSE).await;
-                }
-            }
-        }
-        // Every connection bounds its own end, so all slots come back.
-        let _ = slots.acquire_many(connections_max).await;
+        listen::serve(listener, "grpc.connection", connections_max, stop.clone(), connection).await;
     }
 
     /// Serves one connection until it ends or the stop is requested.
