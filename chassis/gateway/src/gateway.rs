@@ -359,10 +359,11 @@ impl Inner {
         timeout_at(until, call).await.unwrap_or_else(|_| Err(late()))
     }
 
-    /// The problem for what a service said; what broke is told to the log, once.
+    /// The problem for what a service said. Its guard has told the log what broke inside; what only shows here,
+    /// such as a peer that cannot be reached, is told here.
     fn refused(&self, error: &Error, envelope: &Envelope) -> Problem {
         let problem = Problem::from_error(error, &self.statuses);
-        if problem.status().is_server_error() {
+        if problem.status().is_server_error() && !error.is_told() {
             tracing::warn!(
                 request_id = &*envelope.request_id,
                 error.type = error.reason(),

@@ -28,12 +28,18 @@ impl Kept {
     }
 }
 
-#[tokio::test]
-async fn each_request_is_one_line_without_anything_personal() {
+/// What this thread logs from now on.
+fn keep() -> (Kept, tracing::subscriber::DefaultGuard) {
     let kept = Kept::default();
     let writer = kept.clone();
     let subscriber = tracing_subscriber::fmt().json().flatten_event(true).with_writer(move || writer.clone());
-    let _guard = tracing::subscriber::set_default(subscriber.finish());
+    let guard = tracing::subscriber::set_default(subscriber.finish());
+    (kept, guard)
+}
+
+#[tokio::test]
+async fn each_request_is_one_line_without_anything_personal() {
+    let (kept, _guard) = keep();
     let bench = Bench::new();
     let secrets = [
         ("authorization", "Bearer s3cret"),
@@ -66,4 +72,25 @@ async fn each_request_is_one_line_without_anything_personal() {
     assert_eq!(lines[1]["request_id"], "r1");
     assert!(lines.iter().all(|line| line["duration_ms"].is_u64() && line["level"] == "INFO"));
     assert!(!format!("{lines:?}").to_lowercase().contains("s3cret"), "{lines:?}");
+}
+
+#[tokio::test]
+async fn the_story_of_what_broke_is_told_once() {
+    let (kept, _guard) = keep();
+    let bench = Bench::new();
+    let stories = |from: usize| -> Vec<(Option<String>, u64, String)> {
+        let lines = kept.lines().split_off(from);
+        let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
+        let told = |line: &serde_json::Value| {
+            (text(&line["story"]), line["status"].as_u64().unwrap_or(0), line["error.type"].to_string())
+        };
+        lines.iter().map(told).collect()
+    };
+    bench.send("GET /api/v1/fail?code=13&reason=TOLD&message=no%20such%20table", &[], "").await;
+    assert_eq!(stories(0), [(None, 500, "\"INTERNAL\"".to_owned())], "the guard has told it");
+    bench.send("GET /api/v1/absent", &[], "").await;
+    let told = stories(1);
+    assert_eq!(told.len(), 2, "nobody else can tell it: {told:?}");
+    assert!(told[0].0.as_ref().is_some_and(|story| story.contains("nobody answers")), "{told:?}");
+    assert_eq!(told[1], (None, 503, "\"UNAVAILABLE\"".to_owned()));
 }

@@ -176,6 +176,7 @@ struct Parts {
     fields: Vec<FieldViolation>,
     metadata: BTreeMap<String, String>,
     retry_after: Option<Duration>,
+    told: bool,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -189,6 +190,7 @@ impl Error {
             fields: Vec::new(),
             metadata: BTreeMap::new(),
             retry_after: None,
+            told: false,
             source: None,
         }))
     }
@@ -238,6 +240,14 @@ impl Error {
         self
     }
 
+    /// The same with a note that its story is in the log, so that nobody on its way out tells it again. The note
+    /// stays in the process, as the log does.
+    #[must_use]
+    pub fn told(mut self) -> Self {
+        self.0.told = true;
+        self
+    }
+
     /// The canonical code.
     pub fn code(&self) -> Code {
         self.0.code
@@ -261,6 +271,11 @@ impl Error {
     /// When to try again, if known.
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
+    }
+
+    /// Whether its story is in the log already.
+    pub fn is_told(&self) -> bool {
+        self.0.told
     }
 
     /// Whether the call may have had an effect although it failed: the answer is not known.

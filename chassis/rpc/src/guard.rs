@@ -144,7 +144,7 @@ impl Guard {
         );
         let inner = cx.clone();
         let work = caught(policy.path, async move { call(inner, request).await });
-        let answer = async { timeout_at(until, work).await.unwrap_or_else(|_| Err(late())).inspect_err(log) };
+        let answer = async { timeout_at(until, work).await.unwrap_or_else(|_| Err(late())).map_err(tell) };
         answer.instrument(span).await
     }
 
@@ -174,11 +174,15 @@ pub(crate) async fn caught<T>(place: &str, work: impl Future<Output = Result<T>>
     })
 }
 
-/// What broke inside is logged here, once, with its whole story; refusals are ordinary answers.
-fn log(error: &Error) {
-    if matches!(error.code(), Code::Internal | Code::Unknown | Code::DataLoss) {
-        tracing::error!(error.type = error.reason(), story = error.story(), "a call broke inside");
+/// What broke inside is logged here, with its whole story, unless the guard of a service further in did so;
+/// refusals are ordinary answers.
+fn tell(error: Error) -> Error {
+    let broke_inside = matches!(error.code(), Code::Internal | Code::Unknown | Code::DataLoss);
+    if !broke_inside || error.is_told() {
+        return error;
     }
+    tracing::error!(error.type = error.reason(), story = error.story(), "a call broke inside");
+    error.told()
 }
 
 /// Ends `items` at `end` with `farewell`, at the first error, at the first panic and at an oversized item.
@@ -195,7 +199,7 @@ fn bounded<Item: Message + 'static>(
         async move {
             let mut items = items?;
             let next = caught(policy.path, async { items.next().await.transpose() });
-            let next = timeout_at(end, next).await.unwrap_or(Err(farewell)).inspect_err(log);
+            let next = timeout_at(end, next).await.unwrap_or(Err(farewell)).map_err(tell);
             let sized = next.and_then(|item| {
                 let size = item.as_ref().map_or(0, Message::encoded_len);
                 fits(size, limits.message_bytes_max, Code::Internal).map(|()| item)

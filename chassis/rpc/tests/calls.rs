@@ -51,6 +51,7 @@ async fn errors_arrive_as_they_were_sent_and_stories_stay_inside() {
         assert_eq!(fault.code(), Code::Internal);
         assert!(!outside(&fault).contains("secret"), "{way:?}");
         assert!(way != Way::Grpc || !fault.story().contains("secret"));
+        assert_eq!(fault.is_told(), way != Way::Grpc, "the log of this process has the story, or never will");
     }
 }
 

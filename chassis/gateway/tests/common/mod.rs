@@ -76,6 +76,9 @@ impl Desk {
                 description: "must be better".into(),
             }]);
         }
+        if text("reason") == "TOLD" {
+            error = error.told();
+        }
         match trouble["retryAfterS"].as_i64() {
             Some(seconds @ 1..) => error.with_retry_after(Duration::from_secs(seconds as u64)),
             _ => error,
