@@ -10,10 +10,11 @@ use souk_transcode::{
     json_to_proto_except, proto_to_json,
 };
 
-/// The longest query.
-const QUERY_BYTES_MAX: usize = 8 * 1024;
-/// The most variables of a query.
-const QUERY_VARIABLES_MAX: usize = 100;
+/// The most variables of a query: 500 values of one list, which contracts allow, and a few others.
+const QUERY_VARIABLES_MAX: usize = 512;
+/// The longest query: 20 bytes for each of 500 values. Token and other headers need their part of a head, and longer
+/// addresses are refused by many a server on the way.
+const QUERY_BYTES_MAX: usize = 10_000;
 
 impl Endpoint {
     /// The request message, from what path, query and body say.
@@ -96,7 +97,10 @@ impl Endpoint {
             return Err(said("is said twice"));
         }
         embed(schema, &path, value, message)?;
-        seen.push(path);
+        // Of the values of a list one is enough to compare with: each of them is compared with all seen.
+        if !seen.contains(&path) {
+            seen.push(path);
+        }
         Ok(())
     }
 

@@ -176,8 +176,8 @@ async fn bodies_are_refused_exactly() {
 #[tokio::test]
 async fn paths_and_queries_are_refused_exactly() {
     let field = |name| (400, "INVALID_ARGUMENT", name);
-    let many = format!("GET /api/v1/orders/x?{}", "tags=a&".repeat(101));
-    let long = format!("GET /api/v1/orders/x?tags={}", "a".repeat(9_000));
+    let many = format!("GET /api/v1/orders/x?{}", "tags=a&".repeat(512));
+    let long = format!("GET /api/v1/orders/x?tags={}", "a".repeat(10_000));
     refuses(&[
         ("POST /api/v1/orders?orderId=a", &[JSON, TOKEN, KEY], "{}", field("orderId")),
         ("PUT /api/v1/orders/o1/lines?lines.sku=a", &[JSON], "[]", field("lines")),
@@ -195,6 +195,22 @@ async fn paths_and_queries_are_refused_exactly() {
         (&long, &[], "", (414, "URI_TOO_LONG", "")),
     ])
     .await;
+}
+
+#[tokio::test]
+async fn a_query_holds_500_values_and_a_few_more() {
+    let bench = Bench::new();
+    let values: Vec<String> = (0..500).map(|n| format!("85123-{n:04}%2F")).collect();
+    let tags: String = values.iter().map(|value| format!("&tags={value}")).collect();
+    let request = format!("GET /api/v1/orders/x?pageSize=5&line.sku=a&line.quantity=2{tags}");
+    let answer = bench.send(&request, &[], "").await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let json = answer.json();
+    let said: Vec<_> =
+        json["tags"].as_array().expect("a list").iter().filter_map(|tag| tag.as_str()).collect();
+    assert_eq!(said, values.iter().map(|value| value.replace("%2F", "/")).collect::<Vec<_>>());
+    let twice = bench.send(&format!("{request}&pageSize=6"), &[], "").await;
+    assert_eq!(twice.problem(), (400, "INVALID_ARGUMENT".into(), "pageSize".into()));
 }
 
 #[tokio::test]

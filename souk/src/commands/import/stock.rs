@@ -10,10 +10,10 @@ use std::collections::{HashMap, HashSet};
 
 /// Lines of one delivery, well below what the shop takes at once.
 const DELIVERY_LINES_MAX: usize = 1_000;
-/// SKUs that the shop is asked about at once: as many as an address can hold values.
-const SKUS_MAX: usize = 100;
-/// The longest query; servers on the way refuse much longer ones.
-const QUERY_BYTES_MAX: usize = 6_000;
+/// SKUs that the shop is asked about at once: as many as it answers.
+const SKUS_MAX: usize = 500;
+/// The longest query; servers on the way refuse longer ones, many at 8 kB for the whole first line.
+const QUERY_BYTES_MAX: usize = 8_000;
 
 /// What the shop has of a SKU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,6 +139,8 @@ mod tests {
 
     #[test]
     fn queries_stay_within_their_bounds_and_lose_nothing() {
+        let short: Vec<Sku> = (0..1_200).map(|i| sku(&i.to_string())).collect();
+        assert_eq!(queries(&short.iter().collect::<Vec<_>>()).len(), 3, "500 at once where they fit");
         let skus: Vec<Sku> = (0..1_200).map(|i| sku(&format!("{i}é/"))).collect();
         let queries = queries(&skus.iter().collect::<Vec<_>>());
         let asked: Vec<&str> = queries.iter().flat_map(|query| query.split('&')).collect();
