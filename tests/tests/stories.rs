@@ -12,6 +12,7 @@ in_every_shape!(
     a_quote_keeps_its_price_and_a_cart_tells_of_the_new_one,
     an_expired_quote_is_refused_and_a_new_one_sells,
     an_order_is_called_off_while_it_is_pending,
+    an_order_is_called_off_at_any_moment,
     a_paid_order_is_called_off_and_refunded_once,
     a_refund_whose_answer_is_lost_is_paid_once,
     a_key_said_twice_is_one_order,
@@ -159,6 +160,33 @@ async fn an_order_is_called_off_while_it_is_pending(house: &House) {
     assert_eq!(house.stock("LAMP").await, (10, 0));
     assert_eq!(ledger(house).await, []);
     assert_eq!(guest.cart().await["lines"][0]["quantity"], 4, "the cart was not converted");
+}
+
+async fn an_order_is_called_off_at_any_moment(house: &House) {
+    const BUYERS: usize = 16;
+    house.sells("LAMP", 1_000, 100).await;
+    let buying = (0..BUYERS).map(|patience| async move {
+        let guest = house.guest().await;
+        let quote = guest.wants("LAMP", 1).await;
+        let body = json!({
+            "quoteId": quote["quoteId"], "expectedTotal": quote["total"], "paymentMethodToken": "ok",
+        });
+        let order = guest.post("/api/v1/orders", &body).key("place").expect(202).await["order"].clone();
+        // Each looks once more than the one before, so that they cancel at different steps of the sale.
+        for _ in 0..patience {
+            guest.order(&order).await;
+        }
+        let cancelled = guest.cancels(&order, "cancel").await;
+        let order = cancelled.json()["order"].clone();
+        assert_eq!((cancelled.status, status_of(&order)), (202, "CANCELLED"), "{}", cancelled.text());
+        assert!(["NONE", "VOIDED", "REFUNDED"].contains(&payment_of(&order)), "{order}");
+    });
+    futures_util::future::join_all(buying).await;
+    house.at_rest().await;
+    assert_eq!(house.stock("LAMP").await, (100, 0));
+    let kept: Vec<_> =
+        ledger(house).await.into_iter().filter(|(account, _)| account == "provider_clearing").collect();
+    assert_eq!(kept, [], "whatever was taken was given back");
 }
 
 async fn a_paid_order_is_called_off_and_refunded_once(house: &House) {
