@@ -1,27 +1,41 @@
-//! What goes out: one message from a client; messages and trailers from a server.
+//! What goes out of a server, messages and trailers, and what comes in at a client.
 use super::{frame, status};
 use crate::{BoxStream, Bytes, Error, Result};
 use futures_util::StreamExt;
 use hyper::body::{Body, Frame};
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 type Next = Poll<Option<Result<Frame<Bytes>, Infallible>>>;
 
-/// The body of a request.
-pub(super) struct RequestBody(pub(super) Option<Bytes>);
+/// The body of an answer, as it arrives.
+pub(super) struct Arriving(pub(super) h2::RecvStream);
 
-impl Body for RequestBody {
+impl Body for Arriving {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = h2::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Next {
-        Poll::Ready(self.0.take().map(|message| Ok(Frame::data(message))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.0.is_none()
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
+        match ready!(self.0.poll_data(cx)) {
+            Some(Ok(data)) => {
+                // What was read makes room for more. Without a connection there is no room to make.
+                let _ = self.0.flow_control().release_capacity(data.len());
+                Poll::Ready(Some(Ok(Frame::data(data))))
+            }
+            // A server that has said all does not want to hear the rest of the question (RFC 9113, 8.1).
+            Some(Err(why)) if why.reason() == Some(h2::Reason::NO_ERROR) && why.is_reset() => {
+                Poll::Ready(None)
+            }
+            Some(Err(why)) => Poll::Ready(Some(Err(why))),
+            None => {
+                let trailers = ready!(self.0.poll_trailers(cx)).transpose();
+                Poll::Ready(trailers.map(|trailers| trailers.map(Frame::trailers)))
+            }
+        }
     }
 }
 

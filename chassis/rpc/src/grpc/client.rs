@@ -1,26 +1,33 @@
-//! The client: one connection per address, opened at the first call and again after it was lost.
-use super::body::RequestBody;
+//! The client: one connection per address, opened at the first call and again after it was lost. A call is two
+//! steps of two tasks, the caller's and the connection's; nothing is started for it.
+use super::body::Arriving;
 use super::frame::{self, Messages};
-use super::{CONTENT_TYPE, HEADER_BYTES_MAX, STREAM_MARK, Tasks, metadata, status};
+use super::{CONTENT_TYPE, HEADER_BYTES_MAX, STREAM_MARK, metadata, status};
 use crate::{BoxFuture, BoxStream, ByteService, Bytes, Code, Cx, Error, Reply, Result, guard};
 use futures_util::future::{FutureExt, Shared};
 use futures_util::{StreamExt, stream};
+use h2::client::{Connection, SendRequest};
+use h2::{Ping, PingPong, RecvStream};
 use http::header::{CONTENT_TYPE as CONTENT_TYPE_NAME, TE, USER_AGENT};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
-use hyper::body::Incoming;
-use hyper::client::conn::http2::{self, SendRequest};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
 use souk_telemetry::task;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 /// How long opening a connection may take.
 pub const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 const PING_EVERY: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
+/// How much of an answer may be on its way before it is read, and of all answers of a connection. The largest
+/// message takes a few rounds; one of ordinary size never waits for room.
+const STREAM_WINDOW_BYTES: u32 = 2 * 1024 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 5 * 1024 * 1024;
+/// The largest frame of an answer. We chose this peer, and fewer frames cost less.
+const FRAME_BYTES_MAX: u32 = 256 * 1024;
 /// A request that was not sent because its connection was about to end is sent once more on a new one.
 const SENDS_MAX: u32 = 2;
 
@@ -48,7 +55,35 @@ struct Line {
 }
 
 /// A connection that is being opened or was opened; everybody who needs it waits for the same one.
-type Link = Shared<BoxFuture<'static, Result<SendRequest<RequestBody>, Error>>>;
+type Link = Shared<BoxFuture<'static, Result<Sender, Error>>>;
+
+/// Puts requests on a connection.
+#[derive(Clone)]
+struct Sender {
+    requests: SendRequest<Bytes>,
+    ended: Arc<AtomicBool>,
+}
+
+/// Why there is no answer.
+enum Failure {
+    /// Nothing of the request was looked at, so that it may be sent again.
+    Untouched(h2::Error),
+    Broken(h2::Error),
+}
+
+impl Sender {
+    async fn send(self, request: Request<()>, message: Bytes) -> Result<Response<RecvStream>, Failure> {
+        // A connection that takes no more requests has not seen this one.
+        let mut requests = self.requests.ready().await.map_err(Failure::Untouched)?;
+        let (response, mut body) = requests.send_request(request, false).map_err(Failure::Untouched)?;
+        // If the stream ended meanwhile, the response says why.
+        let _ = body.send_data(message, true);
+        response.await.map_err(|why| match is_untouched(&why) {
+            true => Failure::Untouched(why),
+            false => Failure::Broken(why),
+        })
+    }
+}
 
 impl GrpcChannel {
     /// A channel that calls `service` at whatever `connector` connects to. `authority` is what the peer is
@@ -97,18 +132,15 @@ impl ByteService for GrpcChannel {
 
 impl Line {
     /// Sends the call, once more if the first connection ended before it looked at it.
-    async fn send(&self, path: &str, cx: &Cx, message: &Bytes) -> Result<Response<Incoming>> {
+    async fn send(&self, path: &str, cx: &Cx, message: &Bytes) -> Result<Response<RecvStream>> {
         let mut sends = 1;
         loop {
             let link = self.link();
-            let mut sender = link.clone().await?;
-            let failure = match sender.try_send_request(request(path, cx, message)?).await {
+            let sender = link.clone().await?;
+            match sender.send(request(path, cx)?, message.clone()).await {
                 Ok(response) => return Ok(response),
-                Err(failure) => failure,
-            };
-            let untouched = failure.message().is_some() || is_untouched(failure.error());
-            if !untouched || sends == SENDS_MAX {
-                return Err(broken(failure.into_error()));
+                Err(Failure::Untouched(_)) if sends < SENDS_MAX => {}
+                Err(Failure::Untouched(why) | Failure::Broken(why)) => return Err(broken(why)),
             }
             self.forget(&link);
             sends += 1;
@@ -131,11 +163,11 @@ impl Line {
     }
 }
 
-fn request(path: &str, cx: &Cx, message: &Bytes) -> Result<Request<RequestBody>> {
+fn request(path: &str, cx: &Cx) -> Result<Request<()>> {
     let malformed = |why: http::Error| {
         Error::new(Code::Internal, "MALFORMED_ADDRESS", "the peer's address is malformed").with_source(why)
     };
-    let mut request = Request::post(path).body(RequestBody(Some(message.clone()))).map_err(malformed)?;
+    let mut request = Request::post(path).version(Version::HTTP_2).body(()).map_err(malformed)?;
     let headers = request.headers_mut();
     metadata::write(cx, Instant::now(), headers)?;
     headers.insert(CONTENT_TYPE_NAME, HeaderValue::from_static(CONTENT_TYPE));
@@ -146,49 +178,70 @@ fn request(path: &str, cx: &Cx, message: &Bytes) -> Result<Request<RequestBody>>
 
 /// Whether the peer says that it did not look at the request: it said goodbye before, or refused the stream
 /// (RFC 9113, 6.8 and 8.7). Only then may a call be repeated without knowing what it does.
-fn is_untouched(failure: &hyper::Error) -> bool {
-    let source = std::error::Error::source(failure).and_then(|source| source.downcast_ref::<h2::Error>());
-    source.is_some_and(|h2| match h2.reason() {
-        Some(h2::Reason::NO_ERROR) => h2.is_go_away() && h2.is_remote(),
-        reason => reason == Some(h2::Reason::REFUSED_STREAM) && h2.is_remote(),
-    })
+fn is_untouched(failure: &h2::Error) -> bool {
+    match failure.reason() {
+        Some(h2::Reason::NO_ERROR) => failure.is_go_away() && failure.is_remote(),
+        reason => reason == Some(h2::Reason::REFUSED_STREAM) && failure.is_remote(),
+    }
 }
 
 fn is_usable(link: &Link) -> bool {
     match link.peek() {
         None => true,
-        Some(Ok(sender)) => !sender.is_closed(),
+        Some(Ok(sender)) => !sender.ended.load(Ordering::Acquire),
         Some(Err(_)) => false,
     }
 }
 
-async fn open(connector: Connector, authority: String) -> Result<SendRequest<RequestBody>, Error> {
+async fn open(connector: Connector, authority: String) -> Result<Sender, Error> {
     let unreachable =
         |why: io::Error| Error::unavailable(format!("{authority} cannot be reached")).with_source(why);
     let opened = timeout(CONNECT_WITHIN, connector()).await;
     let io = opened.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut))).map_err(unreachable)?;
-    let mut builder = http2::Builder::new(Tasks("grpc.client"));
+    let mut builder = h2::client::Builder::new();
     builder
-        .timer(TokioTimer::new())
-        .max_header_list_size(HEADER_BYTES_MAX)
-        .keep_alive_interval(PING_EVERY)
-        .keep_alive_timeout(PING_TIMEOUT)
-        .keep_alive_while_idle(true);
-    let (sender, connection) = builder.handshake(TokioIo::new(io)).await.map_err(broken)?;
-    let connection = async move {
-        if let Err(why) = connection.await {
-            tracing::debug!(error = %why, "a connection ended early");
-        }
-    };
-    task::spawn(task::Kind::Background, "grpc.client", connection).detach();
-    Ok(sender)
+        .enable_push(false)
+        .initial_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_frame_size(FRAME_BYTES_MAX)
+        .max_header_list_size(HEADER_BYTES_MAX);
+    let (requests, connection) = builder.handshake(io).await.map_err(broken)?;
+    let ended = Arc::new(AtomicBool::new(false));
+    let running = run(connection, Arc::clone(&ended));
+    task::spawn(task::Kind::Background, "grpc.client", running).detach();
+    Ok(Sender { requests, ended })
 }
 
-fn broken(why: hyper::Error) -> Error {
+/// Carries a connection's bytes until it ends or its peer no longer answers; then its calls fail.
+async fn run(mut connection: Connection<BoxIo, Bytes>, ended: Arc<AtomicBool>) {
+    let pings = connection.ping_pong().expect("nobody took them before");
+    tokio::select! {
+        end = connection => {
+            if let Err(why) = end {
+                tracing::debug!(error = %why, "a connection ended early");
+            }
+        }
+        () = silent(pings) => tracing::debug!("a peer does not answer any more"),
+    }
+    ended.store(true, Ordering::Release);
+}
+
+/// Returns when the peer leaves a ping unanswered.
+async fn silent(mut pings: PingPong) {
+    loop {
+        sleep(PING_EVERY).await;
+        match timeout(PING_TIMEOUT, pings.ping(Ping::opaque())).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(_)) | Err(_) => return,
+        }
+    }
+}
+
+fn broken(why: h2::Error) -> Error {
     Error::unavailable("the connection broke").with_source(why)
 }
 
-async fn receive(response: Response<Incoming>, deadline: Instant) -> Result<Reply> {
+async fn receive(response: Response<RecvStream>, deadline: Instant) -> Result<Reply> {
     let (head, body) = response.into_parts();
     if head.status != StatusCode::OK {
         return Err(status::of_http(head.status));
@@ -197,7 +250,7 @@ async fn receive(response: Response<Incoming>, deadline: Instant) -> Result<Repl
     if status::is_final(&head.headers) {
         status::read(&head.headers)?;
     }
-    let messages = Messages::new(body, Code::Unavailable);
+    let messages = Messages::new(Arriving(body), Code::Unavailable);
     if is_stream {
         return Ok(Reply::Many(items(messages, deadline)));
     }
@@ -205,7 +258,7 @@ async fn receive(response: Response<Incoming>, deadline: Instant) -> Result<Repl
 }
 
 /// The one message of an answer that is no stream, if its status is success.
-async fn unary(mut messages: Messages) -> Result<Bytes> {
+async fn unary(mut messages: Messages<Arriving>) -> Result<Bytes> {
     let first = messages.next().await?;
     let second = if first.is_some() { messages.next().await? } else { None };
     status::read(&messages.into_trailers().unwrap_or_default())?;
@@ -215,8 +268,8 @@ async fn unary(mut messages: Messages) -> Result<Bytes> {
 }
 
 /// The messages of a stream, then its status if that is an error.
-fn items(messages: Messages, deadline: Instant) -> BoxStream<'static, Result<Bytes>> {
-    let next = move |messages: Option<Messages>| async move {
+fn items(messages: Messages<Arriving>, deadline: Instant) -> BoxStream<'static, Result<Bytes>> {
+    let next = move |messages: Option<Messages<Arriving>>| async move {
         let mut messages = messages?;
         match timeout_at(deadline, messages.next()).await.unwrap_or_else(|_| Err(guard::late())) {
             Ok(Some(item)) => Some((Ok(item), Some(messages))),

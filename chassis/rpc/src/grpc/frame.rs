@@ -3,7 +3,7 @@ use super::MESSAGE_BYTES_MAX;
 use crate::{Bytes, Code, Error, Result, guard};
 use bytes::{Buf, BufMut, BytesMut};
 use http::HeaderMap;
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
 use std::error::Error as StdError;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -20,9 +20,13 @@ pub(super) fn encode(message: &[u8]) -> Bytes {
     framed.freeze()
 }
 
-/// Reads the messages of a body. The buffer grows with what has arrived, never with what was announced.
-pub(super) struct Messages<B = Incoming> {
+/// Reads the messages of a body. The buffer grows with what has arrived, never with what was announced, and
+/// is not used at all when a message arrives in one piece.
+pub(super) struct Messages<B> {
     body: B,
+    /// What arrived last, as it came.
+    piece: Bytes,
+    /// All that arrived and was not taken, if that is more than one piece; else empty.
     buffer: BytesMut,
     trailers: Option<HeaderMap>,
     truncated: Code,
@@ -35,7 +39,7 @@ where
 {
     /// `truncated` is what it means when the body ends within a message.
     pub(super) fn new(body: B, truncated: Code) -> Self {
-        Self { body, buffer: BytesMut::new(), trailers: None, truncated }
+        Self { body, piece: Bytes::new(), buffer: BytesMut::new(), trailers: None, truncated }
     }
 
     /// The next message, or `None` after the last one.
@@ -48,7 +52,7 @@ where
             let Some(frame) = next else { return self.finish() };
             let frame = frame.map_err(|why| Error::unavailable("the connection broke").with_source(why))?;
             match frame.into_data() {
-                Ok(data) => self.buffer.put(data),
+                Ok(data) => self.keep(data),
                 Err(frame) => self.trailers = frame.into_trailers().ok().or(self.trailers.take()),
             }
         }
@@ -59,8 +63,22 @@ where
         self.trailers
     }
 
+    fn keep(&mut self, data: Bytes) {
+        if self.arrived().is_empty() {
+            self.piece = data;
+            return;
+        }
+        self.buffer.put(std::mem::take(&mut self.piece));
+        self.buffer.put(data);
+    }
+
+    /// What was not taken yet.
+    fn arrived(&self) -> &[u8] {
+        if self.buffer.is_empty() { &self.piece } else { &self.buffer }
+    }
+
     fn take(&mut self) -> Result<Option<Bytes>> {
-        let Some((prefix, rest)) = self.buffer.split_first_chunk::<PREFIX_LEN>() else { return Ok(None) };
+        let Some((prefix, rest)) = self.arrived().split_first_chunk::<PREFIX_LEN>() else { return Ok(None) };
         let [flag, length @ ..] = *prefix;
         if flag != 0 {
             return Err(Error::new(
@@ -74,12 +92,17 @@ where
         if rest.len() < length {
             return Ok(None);
         }
-        self.buffer.advance(PREFIX_LEN);
-        Ok(Some(self.buffer.split_to(length).freeze()))
+        let end = PREFIX_LEN + length;
+        let mut message = match self.buffer.is_empty() {
+            true => self.piece.split_to(end),
+            false => self.buffer.split_to(end).freeze(),
+        };
+        message.advance(PREFIX_LEN);
+        Ok(Some(message))
     }
 
     fn finish(&self) -> Result<Option<Bytes>> {
-        match self.buffer.is_empty() {
+        match self.arrived().is_empty() {
             true => Ok(None),
             false => Err(Error::new(self.truncated, "TRUNCATED_MESSAGE", "the body ends within a message")),
         }
