@@ -318,14 +318,15 @@ fn released(answer: Answer<Reservation>) -> Outcome {
     }
 }
 
-/// The order's reason for a refusal of inventory's. What the shop has no word for is an expired promise.
+/// The order's reason for a refusal is inventory's own word, whatever that is: a word that is new there must
+/// not become a wrong one here.
 fn no_stock(reservation: &Reservation) -> Outcome {
     let short = reservation.shortages.iter().take(SKUS_NAMED_MAX);
     let detail: Vec<String> =
         short.map(|s| format!("{}: {} of {}", s.sku, s.available.max(0), s.wanted)).collect();
     match reservation.refusal_reason.as_str() {
-        known @ ("INSUFFICIENT_STOCK" | "UNKNOWN_SKU") => Outcome::refused(known, detail.join(", ")),
-        other => Outcome::refused("RESERVATION_EXPIRED", other),
+        "" => Outcome::refused("RESERVATION_EXPIRED", detail.join(", ")),
+        reason => Outcome::refused(reason, detail.join(", ")),
     }
 }
 
@@ -432,7 +433,9 @@ mod tests {
         assert_eq!(words(Status::Held, ""), ["done", "unknown", "unknown"]);
         assert_eq!(words(Status::Committed, ""), ["done", "done", "unknown"]);
         assert_eq!(words(Status::Expired, ""), ["done", expired, "done"]);
-        assert_eq!(words(Status::Released, "RESERVATION_RELEASED"), [expired, expired, "done"]);
+        let released_word = "RESERVATION_RELEASED";
+        assert_eq!(words(Status::Released, released_word), [released_word, released_word, "done"]);
+        assert_eq!(words(Status::Refused, "A_NEW_WORD")[0], "A_NEW_WORD", "what is new there is not wrong here");
         assert_eq!(words(Status::Refused, "UNKNOWN_SKU"), ["UNKNOWN_SKU", "UNKNOWN_SKU", "done"]);
         assert_eq!(words(Status::Unspecified, ""), ["unknown"; 3]);
         assert_eq!([reserved(Ok(None)), committed(Ok(None)), released(Ok(None))].map(word), ["unknown"; 3]);

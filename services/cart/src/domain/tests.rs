@@ -235,7 +235,7 @@ fn invariants_notice_what_they_are_for() {
 }
 
 #[test]
-fn stored_events_stay_readable() {
+fn golden_files_hold_every_stored_shape() {
     let line = Line { line: 3, sku: sku("A"), quantity: 2, unit_price: pence(255) };
     let left = CartOpened {
         cart_id: cart_id(2),

@@ -248,7 +248,7 @@ fn handles_have_one_form() {
 }
 
 #[test]
-fn stored_events_stay_readable() {
+fn golden_files_hold_every_stored_shape() {
     let full = Content {
         title: "Mug".into(),
         description: "A mug.".into(),

@@ -457,7 +457,7 @@ fn i_in_1_2_and_3_name_the_shelf_that_is_wrong() {
 }
 
 #[test]
-fn stored_events_keep_their_shape() {
+fn golden_files_hold_every_stored_shape() {
     let re_reserved = ReservationReReserved { lines: allocated(&[(1, "a", 2, "north")]) };
     let shortages: Arc<[Shortage]> = [short("a", 2, 1)].into();
     golden::check(

@@ -361,7 +361,7 @@ fn the_providers_keys_are_made_of_ids_alone() {
 }
 
 #[test]
-fn every_stored_shape_is_kept() {
+fn golden_files_hold_every_stored_shape() {
     let (payment_id, order_id, at) = (payment_id(), order_id(), NOW);
     let key = |step: Step| step.key(payment_id);
     let (capture, refund) = (Step::Capture(id("full")), Step::Refund(id("cancel")));

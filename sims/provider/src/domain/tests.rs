@@ -224,7 +224,7 @@ fn check(state: &Authorization, seed: u64) {
 }
 
 #[test]
-fn every_stored_shape_is_kept() {
+fn golden_files_hold_every_stored_shape() {
     let (key, authorization_key, amount) = ("c".to_owned(), "a".to_owned(), gbp(1599));
     let (method_token, reference) = ("ok".to_owned(), "order".to_owned());
     let moved = Moved::new("c", "a", amount);

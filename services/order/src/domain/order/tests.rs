@@ -408,7 +408,7 @@ fn every_answer_may_come_twice() {
 }
 
 #[test]
-fn every_stored_shape_stays_readable() {
+fn golden_files_hold_every_stored_shape() {
     let confirmed = after(&placed(), &[Outcome::done(), Outcome::done()]);
     let mut examples = placed_events();
     examples.extend(record(&confirmed, &next(&confirmed), &Outcome::Done("x".into()), 1));

@@ -180,7 +180,7 @@ fn the_hash_covers_owner_lines_and_total_and_cannot_be_shifted() {
 }
 
 #[test]
-fn every_stored_shape_stays_readable() {
+fn golden_files_hold_every_stored_shape() {
     let examples = [
         QuoteEvent::QuoteCreated(offer(of_cart())),
         QuoteEvent::QuoteCreated(offer(agreed())),
