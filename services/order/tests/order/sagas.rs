@@ -45,7 +45,7 @@ const EXPIRED: Story = Story {
     then_cancel: false,
     label: Label::Rejected,
     payment: Payment::Voided,
-    reason: ("RESERVATION_EXPIRED", "RESERVATION_EXPIRED"),
+    reason: ("RESERVATION_EXPIRED", "A: 1 of 3"),
 };
 const RETURNED: Story = Story {
     unwilling: None,
