@@ -75,6 +75,39 @@ async fn importing_a_file_again_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_title_that_follows_from_the_rest_makes_no_difference() {
+    const TITLED: &str = "Handle,Title,Option1 Name,Option1 Value,Variant SKU,Variant Title,Variant Price\n\
+                          mug,Mug,Size,Small,M-1,Small,2.50\nmug,,,Large,M-2,The big one,3\nhat,Hat,,,H-1,Hat,9\n";
+    let shop = Shop::open().await;
+    assert_eq!(shop.import(TITLED).await, [2, 0, 0, 0, 0]);
+    let exported = export::catalogue(&shop.sales()).await.expect("exported");
+    let text = String::from_utf8(shopify::write(&exported, &home())).expect("text");
+    assert_ne!(text, TITLED);
+    assert_eq!(shop.import(&text).await, [0, 0, 2, 0, 0], "{text}");
+    assert_eq!(shop.import(TITLED).await, [0, 0, 2, 0, 0]);
+    shop.local.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_shop_answers_for_500_skus_at_once_and_says_so_when_they_are_more() {
+    let shop = Shop::open().await;
+    let rest = shop.sales();
+    for (path, list) in [("/api/v1/stock?", "levels"), ("/api/v1/variants:batchGet?market=GB&", "results")] {
+        let ask = |count: u32| {
+            let skus: Vec<String> = (0..count).map(|n| format!("skus=85123-{n:05}")).collect();
+            let path = format!("{path}{}", skus.join("&"));
+            let rest = rest.clone();
+            async move { rest.get(&path).await }
+        };
+        let answer = ask(500).await.expect("contracts allow 500");
+        assert_eq!(answer.body[list].as_array().map(Vec::len), Some(500), "{path}");
+        let Err(RestError::Problem { status, fields, .. }) = ask(501).await else { panic!("one too many") };
+        assert_eq!((status, fields[0].0.as_str()), (400, "skus"), "{path}");
+    }
+    shop.local.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_price_is_an_update() {
     let shop = Shop::open().await;
     shop.import(TWO).await;
