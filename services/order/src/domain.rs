@@ -77,9 +77,10 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// Whether things of `owner` may be seen.
-    pub fn may_see(&self, owner: &str) -> bool {
-        self.subject == owner || self.sells || self.looks_after
+    /// Whether a thing of `owner` may be seen. Sales sees what was agreed with sales, not what customers buy
+    /// by themselves.
+    pub fn may_see(&self, owner: &str, is_agreed: bool) -> bool {
+        self.subject == owner || self.looks_after || (self.sells && is_agreed)
     }
 }
 

@@ -166,7 +166,7 @@ impl Orders {
         let caller = caller(cx.principal()?);
         let quote_id: QuoteId = proto::id("quoteId", &request.quote_id)?;
         let quote = self.store.state::<Quote>(&StreamId::of::<Quote>(quote_id)).await?;
-        let seen = quote.offer().is_some_and(|offer| caller.may_see(&offer.subject));
+        let seen = quote.offer().is_some_and(|offer| caller.may_see(&offer.subject, offer.is_agreed()));
         let message = if seen { proto::quote(&quote) } else { None };
         message.ok_or_else(|| Error::not_found("the quote"))
     }
@@ -223,7 +223,7 @@ impl Orders {
         let order_id: OrderId = proto::id("orderId", order_id)?;
         let stream = StreamId::of::<Order>(order_id);
         let order = self.store.state::<Order>(&stream).await?;
-        match order.placed().filter(|placed| caller.may_see(&placed.subject)) {
+        match order.placed().filter(|placed| caller.may_see(&placed.subject, placed.is_agreed())) {
             Some(_) => Ok((stream, order)),
             None => Err(Error::not_found("the order")),
         }

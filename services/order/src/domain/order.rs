@@ -60,6 +60,13 @@ pub struct OrderPlaced {
     pub placed_at: Timestamp,
 }
 
+impl OrderPlaced {
+    /// Whether its prices were agreed with sales, rather than made of a cart.
+    pub fn is_agreed(&self) -> bool {
+        !self.external_ref.is_empty()
+    }
+}
+
 /// Complete in itself: what others hear is made of this event alone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OrderConfirmed {
@@ -375,7 +382,8 @@ pub struct Cancel {
 
 /// Turns the sale back while that is possible, and returns stock and money after that.
 pub fn cancel(order: &Order, cancel: &Cancel) -> Result<Vec<OrderEvent>, Rejection> {
-    let placed = order.placed.as_ref().filter(|placed| cancel.caller.may_see(&placed.subject));
+    let placed = order.placed.as_ref();
+    let placed = placed.filter(|placed| cancel.caller.may_see(&placed.subject, placed.is_agreed()));
     placed.ok_or_else(|| not_found("the order"))?;
     let cancelled_already = matches!(order.status, Status::Cancelled { .. });
     if cancelled_already || (order.cancel_asked && !order.label().is_settled()) {

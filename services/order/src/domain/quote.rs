@@ -139,7 +139,7 @@ impl QuoteCreated {
         }
     }
 
-    fn is_agreed(&self) -> bool {
+    pub fn is_agreed(&self) -> bool {
         match self.source {
             Source::Cart { .. } => false,
             Source::Agreed { .. } => true,

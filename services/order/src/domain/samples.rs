@@ -69,6 +69,10 @@ pub fn seller() -> Caller {
     Caller { subject: "stf_1".into(), sells: true, looks_after: false }
 }
 
+pub fn support() -> Caller {
+    Caller { subject: "stf_2".into(), sells: false, looks_after: true }
+}
+
 pub fn total() -> Money {
     Money::new(849, gbp())
 }

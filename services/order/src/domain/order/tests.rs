@@ -147,7 +147,8 @@ fn a_stranger_cannot_cancel_and_only_staffs_words_are_kept() {
         let OrderEvent::CancelRequested(asked) = &events[0] else { panic!("{events:?}") };
         asked.note.clone()
     };
-    assert_eq!((note(customer("gst_1")), note(seller())), (String::new(), "too late".to_owned()));
+    assert_eq!((note(customer("gst_1")), note(support())), (String::new(), "too late".to_owned()));
+    assert_eq!(by(seller()).expect_err("no deal of sales").reason, "NOT_FOUND");
 }
 
 #[test]
