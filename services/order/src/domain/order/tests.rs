@@ -1,7 +1,7 @@
 //! The rules of orders, and both sagas walked exhaustively against a model of their participants: every
 //! answer given, lost or never asked for, with a cancel and a deadline at every point.
 use super::*;
-use crate::domain::samples::{agreed, at, customer, of_cart, offer, order_id, seller};
+use crate::domain::samples::{agreed, at, customer, of_cart, offer, order_id, seller, support};
 use crate::invariants::{facts, nothing_kept, saga_fits_status, total_is_sum_of_lines};
 use souk_saga::{Direction, Phase};
 
