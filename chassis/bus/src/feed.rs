@@ -1,9 +1,10 @@
 //! The outgoing side: serves the published events of the stores in this process.
-use souk_eventstore::{EventStore, Published};
+use souk_eventstore::{EventStore, Fault, Position, Published};
 use souk_kernel::{Code, Error};
 use souk_rpc::feed::{FeedEvent, FeedService, ReadRequest};
 use souk_rpc::{BoxFuture, BoxStream, Cx};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+use tokio::sync::watch;
 
 /// How many events are read from the log at once.
 const PAGE: usize = 256;
@@ -16,10 +17,11 @@ pub fn feed_name(source: &str) -> String {
     format!("souk.feed.v1.FeedService@{source}")
 }
 
-/// The feeds of the services in this process.
+/// The feeds of the services in this process. A reader names the service; each reads at its own pace, and a
+/// slow one costs no more than a page of memory.
 #[derive(Default)]
 pub struct Feeds {
-    sources: HashMap<String, EventStore>,
+    sources: BTreeMap<String, EventStore>,
 }
 
 impl Feeds {
@@ -34,6 +36,17 @@ impl Feeds {
     pub fn sources(&self) -> impl Iterator<Item = &str> {
         self.sources.keys().map(String::as_str)
     }
+
+    fn open(&self, request: ReadRequest) -> Result<Cursor, Error> {
+        let store = self.sources.get(&request.source).cloned().ok_or_else(|| unknown(&request.source))?;
+        let known = store.feed_head();
+        if request.after > known {
+            return Err(lost(&request, known));
+        }
+        let left = if request.limit == 0 { u64::MAX } else { u64::from(request.limit) };
+        let head = store.head();
+        Ok(Cursor { store, head, source: request.source, after: request.after, left, page: Vec::new() })
+    }
 }
 
 impl FeedService for Feeds {
@@ -42,58 +55,86 @@ impl FeedService for Feeds {
         _cx: Cx,
         request: ReadRequest,
     ) -> BoxFuture<'_, Result<BoxStream<'static, Result<FeedEvent, Error>>, Error>> {
+        let opened = self.open(request);
         Box::pin(async move {
-            let store = self.sources.get(&request.source).cloned();
-            let store = store.ok_or_else(|| {
-                Error::new(
-                    Code::NotFound,
-                    "UNKNOWN_FEED",
-                    format!("no service named {} publishes here", request.source),
-                )
-            })?;
-            let cursor = Cursor {
-                head: store.head(),
-                store,
-                source: request.source,
-                after: request.after,
-                page: Vec::new(),
-            };
-            let events = futures_util::stream::unfold(cursor, |mut cursor| async move {
-                let next = cursor.next().await;
-                next.map(|event| (event, cursor))
+            let events = futures_util::stream::unfold(Some(opened?), |cursor| async move {
+                let mut cursor = cursor?;
+                match cursor.next().await {
+                    Ok(event) => event.map(|event| (Ok(event), Some(cursor))),
+                    // After an error there is no telling what comes next, so nothing does.
+                    Err(error) => Some((Err(error), None)),
+                }
             });
             Ok(Box::pin(events) as BoxStream<'static, _>)
         })
     }
 }
 
+fn unknown(source: &str) -> Error {
+    Error::new(Code::NotFound, "UNKNOWN_FEED", format!("no service named {source} publishes here"))
+}
+
+/// Waiting for the number to come up again would silently skip what takes the lost events' numbers.
+fn lost(request: &ReadRequest, known: u64) -> Error {
+    let ReadRequest { source, after, .. } = request;
+    let message = format!(
+        "the reader knows {after} events of {source}, but there are only {known}; was {source} restored \
+         from an older backup than its readers?"
+    );
+    Error::new(Code::OutOfRange, "FEED_BEHIND_READER", message)
+}
+
 /// Where one reader stands.
 struct Cursor {
     store: EventStore,
-    head: tokio::sync::watch::Receiver<souk_eventstore::Position>,
+    head: watch::Receiver<Position>,
     source: String,
     after: u64,
+    /// How many events it still wants.
+    left: u64,
     /// Read and not yet handed out, last first.
     page: Vec<Published>,
 }
 
 impl Cursor {
-    /// The next event; waits for it when all are read. Ends when the store closes.
-    async fn next(&mut self) -> Option<Result<FeedEvent, Error>> {
+    /// The next event; waits for it when all are read. `None` when the reader has what it wanted or the
+    /// store closes.
+    async fn next(&mut self) -> Result<Option<FeedEvent>, Error> {
+        if self.left == 0 {
+            return Ok(None);
+        }
         while self.page.is_empty() {
             self.head.borrow_and_update();
-            match self.store.read_feed(self.after, PAGE).await {
+            let page = usize::try_from(self.left).map_or(PAGE, |left| left.min(PAGE));
+            match self.store.read_feed(self.after, page).await {
                 Ok(page) => self.page = page.into_iter().rev().collect(),
-                Err(fault) => return Some(Err(fault.into())),
+                Err(Fault::Closed) => return Ok(None),
+                Err(fault) => return Err(fault.into()),
             }
-            if self.page.is_empty() && self.head.changed().await.is_err() {
-                return None;
+            if self.page.is_empty() && !self.moved().await {
+                return Ok(None);
             }
         }
-        let published = self.page.pop()?;
-        assert_eq!(published.feed_seq, self.after + 1, "a feed has no gaps");
-        self.after = published.feed_seq;
-        Some(Ok(to_event(&self.source, published)))
+        self.page.pop().map(|published| self.hand_out(published)).transpose()
+    }
+
+    /// Waits until the log has moved; `false` when it never will again.
+    async fn moved(&mut self) -> bool {
+        tokio::select! {
+            moved = self.head.changed() => moved.is_ok(),
+            () = self.store.closed() => false,
+        }
+    }
+
+    fn hand_out(&mut self, published: Published) -> Result<FeedEvent, Error> {
+        let expected = self.after + 1;
+        if published.feed_seq != expected {
+            let found = published.feed_seq;
+            return Err(Fault::Broken(format!("the feed has {found} instead of {expected}")).into());
+        }
+        self.after = expected;
+        self.left -= 1;
+        Ok(to_event(&self.source, published))
     }
 }
 

@@ -12,8 +12,9 @@
 //! ```
 #![warn(missing_docs)]
 
+mod chunk;
 mod feed;
 mod reaction;
 
 pub use feed::{AUDIENCE, Feeds, feed_name};
-pub use reaction::{Poison, Reaction, Reactor, Start};
+pub use reaction::{PARKED_EVENTS_MAX, PARKED_KEYS_MAX, Poison, Reaction, Reactor, Start};

@@ -399,6 +399,11 @@ impl EventStore {
         }
     }
 
+    /// Waits until the store takes no more work. For whoever waits for something new: there will be nothing.
+    pub async fn closed(&self) {
+        self.inner.jobs().closed().await;
+    }
+
     /// What the store has done so far.
     pub fn statistics(&self) -> Statistics {
         let inner = &self.inner;
