@@ -8,10 +8,24 @@ use souk_telemetry::Stop;
 use souk_transcode::put_json_text;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpListener;
 
 /// A question with a cheap answer: `Err` says in a sentence what is wrong.
 pub type Probe = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+
+/// Something that the process needs, as it was when it was last looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dependency {
+    /// Its name, for example `store.order`.
+    pub name: String,
+    /// Whether it answers.
+    pub healthy: bool,
+    /// How long its last answer took.
+    pub latency: Duration,
+    /// Since when it has been as it is.
+    pub since: Timestamp,
+}
 
 /// Another page of the port, for example `/metrics`.
 #[derive(Clone)]
@@ -35,6 +49,8 @@ pub struct Probes {
     pub started: Probe,
     /// The version of the program.
     pub version: String,
+    /// What the process needs. Looking must be cheap: whoever asks often must not load what is asked about.
+    pub dependencies: Arc<dyn Fn() -> Vec<Dependency> + Send + Sync>,
     /// Further facts about the build, by name.
     pub build: Vec<(String, String)>,
     /// Tells how long the process has been up.
@@ -52,6 +68,7 @@ impl Probes {
             ready: Arc::clone(&fine),
             started: fine,
             version: version.to_owned(),
+            dependencies: Arc::new(Vec::new),
             build: Vec::new(),
             clock,
             pages: Vec::new(),
@@ -108,14 +125,31 @@ fn health(probes: &Probes, started: Timestamp) -> Response<AnswerBody> {
         (Ok(()), Err(_)) => (StatusCode::SERVICE_UNAVAILABLE, "degraded"),
         (Ok(()), Ok(())) => (StatusCode::OK, "healthy"),
     };
-    let uptime_s = probes.clock.now().since(started).as_secs();
+    let uptime = probes.clock.now().since(started).as_secs();
     let why = live.err().or(ready.err()).unwrap_or_default();
-    let mut json = format!("{{\"uptime_s\":{uptime_s}").into_bytes();
+    let mut json = format!("{{\"uptime\":{uptime}").into_bytes();
     for (name, text) in [("status", status), ("version", probes.version.as_str()), ("detail", why.as_str())] {
         put_member(&mut json, name, text);
     }
-    json.push(b'}');
+    json.extend_from_slice(b",\"dependencies\":{");
+    for (n, dependency) in (probes.dependencies)().iter().enumerate() {
+        if n > 0 {
+            json.push(b',');
+        }
+        put_dependency(&mut json, dependency);
+    }
+    json.extend_from_slice(b"}}");
     respond(code, "application/json", json.into())
+}
+
+fn put_dependency(json: &mut Vec<u8>, dependency: &Dependency) {
+    put_json_text(json, &dependency.name);
+    let status = if dependency.healthy { "healthy" } else { "unhealthy" };
+    let latency_ms = dependency.latency.as_millis();
+    json.extend_from_slice(format!(":{{\"latency_ms\":{latency_ms}").as_bytes());
+    put_member(json, "status", status);
+    put_member(json, "since", &dependency.since.to_string());
+    json.push(b'}');
 }
 
 fn build(probes: &Probes) -> Response<AnswerBody> {

@@ -1,8 +1,10 @@
 //! The bodies of requests and answers.
 use bytes::{Bytes, BytesMut};
-use futures_util::stream::BoxStream;
+use futures_util::stream::{self, BoxStream};
+use futures_util::{FutureExt, StreamExt};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, SizeHint};
+use souk_telemetry::Stop;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -12,7 +14,11 @@ pub struct AnswerBody(Content);
 
 enum Content {
     Full(Option<Bytes>),
-    Lines(BoxStream<'static, Bytes>),
+    Lines {
+        lines: BoxStream<'static, Bytes>,
+        /// The last line when the server stops before the lines have ended.
+        farewell: Bytes,
+    },
 }
 
 impl AnswerBody {
@@ -26,9 +32,36 @@ impl AnswerBody {
         Self(Content::Full(None))
     }
 
-    pub(crate) fn lines(lines: BoxStream<'static, Bytes>) -> Self {
-        Self(Content::Lines(lines))
+    pub(crate) fn lines(lines: BoxStream<'static, Bytes>, farewell: Bytes) -> Self {
+        Self(Content::Lines { lines, farewell })
     }
+
+    /// Lines, cut off with their farewell where they wait when the stop is requested: they may be endless, and
+    /// their readers go on elsewhere. Bytes stay as they are.
+    pub(crate) fn until(self, stop: &Stop) -> Self {
+        match self.0 {
+            Content::Full(_) => self,
+            Content::Lines { lines, farewell } => {
+                Self::lines(until_stop(lines, farewell.clone(), stop.clone()), farewell)
+            }
+        }
+    }
+}
+
+fn until_stop(lines: BoxStream<'static, Bytes>, farewell: Bytes, stop: Stop) -> BoxStream<'static, Bytes> {
+    let requested = async move { stop.requested().await }.boxed();
+    let cut = stream::unfold(Some((lines, requested)), move |open| {
+        let farewell = farewell.clone();
+        async move {
+            let (mut lines, mut requested) = open?;
+            tokio::select! {
+                biased;
+                line = lines.next() => line.map(|line| (line, Some((lines, requested)))),
+                () = &mut requested => Some((farewell, None)),
+            }
+        }
+    });
+    cut.boxed()
 }
 
 impl Body for AnswerBody {
@@ -41,7 +74,7 @@ impl Body for AnswerBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         match &mut self.0 {
             Content::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Content::Lines(lines) => {
+            Content::Lines { lines, .. } => {
                 lines.as_mut().poll_next(cx).map(|line| line.map(|line| Ok(Frame::data(line))))
             }
         }
@@ -56,7 +89,7 @@ impl Body for AnswerBody {
             Content::Full(bytes) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
-            Content::Lines(_) => SizeHint::default(),
+            Content::Lines { .. } => SizeHint::default(),
         }
     }
 }

@@ -111,7 +111,7 @@ impl Gateway {
     }
 
     /// Accepts connections (HTTP/1.1 and HTTP/2 without TLS) until the stop is requested, then lets the
-    /// requests under way come to their end.
+    /// requests under way come to their end. Streams end with the problem UNAVAILABLE when nothing is ready.
     pub fn serve(&self, listener: TcpListener, stop: Stop) -> impl Future<Output = ()> + Send + use<> {
         self.server().serve(listener, stop)
     }
@@ -233,7 +233,9 @@ impl Gateway {
                 Some((line, more.then_some(items)))
             }
         });
-        let mut response = Response::new(AnswerBody::lines(lines.boxed()));
+        let stopping = Error::unavailable("the server is stopping; go on elsewhere");
+        let (farewell, _) = self.0.line(number, Err(stopping), &envelope.request_id);
+        let mut response = Response::new(AnswerBody::lines(lines.boxed(), farewell));
         *response.status_mut() = inner_status(&self.0, number);
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
         response

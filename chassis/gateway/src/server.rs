@@ -101,11 +101,11 @@ where
     {
         let limits = self.limits;
         let asked = Arc::new(AtomicBool::new(false));
-        let (handle, mark) = (self.handle.clone(), Arc::clone(&asked));
+        let (handle, mark, ending) = (self.handle.clone(), Arc::clone(&asked), Arc::new(stop.clone()));
         let service = service_fn(move |request| {
             mark.store(true, Ordering::Relaxed);
-            let answer = handle(request);
-            async move { Ok::<_, Infallible>(answer.await) }
+            let (answer, ending) = (handle(request), Arc::clone(&ending));
+            async move { Ok::<_, Infallible>(answer.await.map(|body| body.until(&ending))) }
         });
         let builder = builder(limits);
         let io = TokioIo::new(Watched::new(io, limits.write_stall_max));

@@ -225,6 +225,34 @@ async fn a_flood_of_forced_resets_ends_the_connection() {
     assert!(resets <= 1_100, "{resets} resets");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_waits_ends_with_its_last_line_when_the_server_stops() {
+    let (mut line, server) = dial(64 * 1024);
+    let started = Instant::now();
+    let client = async {
+        let request = b"GET /api/v1/orders/endless:watch HTTP/1.1\r\nHost: a\r\nX-Request-Id: req-1\r\n\r\n";
+        line.io.write_all(request).await.expect("the server reads");
+        let mut answer = Vec::new();
+        while !answer.windows(7).any(|seven| seven == b"endless") {
+            assert_ne!(line.io.read_buf(&mut answer).await.expect("more comes"), 0, "it ended by itself");
+        }
+        assert!(!String::from_utf8_lossy(&answer).contains("error"), "nothing is wrong yet");
+        line.source.stop();
+        line.io.read_to_end(&mut answer).await.expect("a whole answer");
+        String::from_utf8(answer).expect("UTF-8")
+    };
+    let (answer, ()) = tokio::join!(client, server);
+    assert_eq!(started.elapsed(), Duration::ZERO, "nobody waits for the grace to end");
+    let last = answer.lines().rfind(|line| line.starts_with('{')).expect("a line of JSON");
+    let error = &serde_json::from_str::<serde_json::Value>(last).expect("JSON")["error"];
+    assert_eq!(
+        (&error["status"], &error["reason"], &error["instance"]),
+        (&503.into(), &"UNAVAILABLE".into(), &"req-1".into()),
+        "{answer}"
+    );
+    assert!(answer.ends_with("\r\n0\r\n\r\n"), "the body ends in order: {answer:?}");
+}
+
 /// A gateway on a port of its own, and a client of it.
 async fn on_a_port() -> (Client, StopSource, impl Future<Output = ()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
@@ -276,6 +304,10 @@ async fn the_admin_port_tells_how_things_are() {
     let seen = Arc::clone(&draining);
     probes.ready =
         Arc::new(move || if seen.load(Ordering::Relaxed) { Err("draining".to_owned()) } else { Ok(()) });
+    probes.dependencies = Arc::new(|| {
+        let (name, since) = ("store.order".to_owned(), Timestamp::EPOCH);
+        vec![admin::Dependency { name, healthy: false, latency: Duration::from_secs(2), since }]
+    });
     probes.build = vec![("commit".to_owned(), "abc".to_owned())];
     probes.pages = vec![admin::Page {
         path: "/metrics",
@@ -292,9 +324,13 @@ async fn the_admin_port_tells_how_things_are() {
         clock.advance_ms(5_000);
         let health: serde_json::Value = serde_json::from_str(&get("/health").await.1).expect("JSON");
         assert_eq!(
-            (&health["status"], &health["version"], &health["uptime_s"]),
+            (&health["status"], &health["version"], &health["uptime"]),
             (&"healthy".into(), &"1.2.3".into(), &5.into())
         );
+        let order = serde_json::json!({
+            "status": "unhealthy", "latency_ms": 2_000, "since": Timestamp::EPOCH.to_string(),
+        });
+        assert_eq!(health["dependencies"], serde_json::json!({"store.order": order}));
         assert!(get("/buildz").await.1.contains("\"commit\":\"abc\""));
         draining.store(true, Ordering::Relaxed);
         assert_eq!(get("/readyz").await, (503, "draining\n".to_owned()));

@@ -43,8 +43,12 @@ impl ByteService for Desk {
             "Large" => async { Ok(Reply::One(large())) }.boxed(),
             "Watch" => {
                 let error = Error::new(Code::NotFound, "NOT_FOUND", "the order was not found");
-                let items = stream::iter([Ok(request.clone()), Ok(request), Err(error)]);
-                async { Ok(Reply::Many(items.boxed())) }.boxed()
+                let is_endless = request.windows(7).any(|seven| seven == b"endless");
+                let items = match is_endless {
+                    true => stream::iter([Ok(request)]).chain(stream::pending()).boxed(),
+                    false => stream::iter([Ok(request.clone()), Ok(request), Err(error)]).boxed(),
+                };
+                async { Ok(Reply::Many(items)) }.boxed()
             }
             _ => async move { Ok(Reply::One(request)) }.boxed(),
         }
