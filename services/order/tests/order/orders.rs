@@ -25,7 +25,8 @@ async fn a_cart_becomes_a_quote_with_the_shops_prices() {
         async move { client.get_quote(cx, request).await.map(|answer| answer.quote.expect("set")) }
     };
     assert_eq!(seen(shop.guest()).await.expect("mine"), quote);
-    assert_eq!(seen(shop.sales()).await.expect("staff may see it"), quote);
+    assert_eq!(seen(shop.cx("stf_2", &["support"])).await.expect("support looks after it"), quote);
+    assert_eq!(seen(shop.sales()).await.expect_err("no deal of sales").code(), Code::NotFound);
     assert_eq!(seen(shop.cx("gst_2", &[])).await.expect_err("a stranger's").code(), Code::NotFound);
 }
 
