@@ -3,6 +3,7 @@
 
 pub mod commands;
 pub mod failure;
+pub mod health;
 pub mod output;
 pub mod rest;
 pub mod retail;

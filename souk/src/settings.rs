@@ -1,6 +1,6 @@
 //! Every option of the shop, once.
 use crate::failure::Failure;
-use souk_host::{Config, Key, Kind};
+use souk_host::{Config, Key, Kind, Mistakes, Source};
 use std::path::{Path, PathBuf};
 
 /// The services in the order in which `souk up` lists them, each with its default gRPC port.
@@ -101,7 +101,28 @@ pub fn load(file: Option<&Path>, flags: &[(&str, Option<String>)]) -> Result<Con
     let set = flags.iter().filter_map(|(name, value)| value.clone().map(|value| ((*name).to_owned(), value)));
     let environment =
         std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
-    Ok(Config::load(KEYS, file.as_deref(), environment, &set.collect::<Vec<_>>())?)
+    let loaded = Config::load(KEYS, file.as_deref(), environment, &set.collect::<Vec<_>>());
+    Ok(loaded.map_err(as_typed)?)
+}
+
+/// Flags that are shorter than their option's name.
+const SHORT_FLAGS: &[(&str, &str)] =
+    &[("--gateway-listen", "--listen"), ("--data-dir", "--data"), ("--log-filter", "--log")];
+
+/// Names flags as the person typed them, and puts the mistakes of a file in the order of its lines.
+fn as_typed(mut mistakes: Mistakes) -> Mistakes {
+    for mistake in &mut mistakes.0 {
+        if let Source::Flag(flag) = &mut mistake.source
+            && let Some((_, short)) = SHORT_FLAGS.iter().find(|(long, _)| long == flag)
+        {
+            *flag = (*short).to_owned();
+        }
+    }
+    mistakes.0.sort_by_key(|mistake| match &mistake.source {
+        Source::File(path, line) => (path.clone(), *line),
+        Source::Default | Source::Environment(_) | Source::Flag(_) => (String::new(), 0),
+    });
+    mistakes
 }
 
 /// The folder of the stores and keys.

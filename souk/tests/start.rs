@@ -2,12 +2,8 @@
 //! loses nothing.
 mod process;
 
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
-use process::{Shop, said, souk};
+use process::{Shop, checkout, on, said, souk};
 use serde_json::{Value, json};
-use souk::rest::Rest;
-use souk::verify::Rest as OnItsWay;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Stdio;
@@ -163,123 +159,27 @@ fn a_store_that_is_damaged_is_not_opened() {
 const BUYERS: usize = 30;
 const ANSWERS_BEFORE_KILLS: [usize; 4] = [1, 4, 7, usize::MAX];
 
-/// Somebody who keeps saying the same thing under the same key until there is an answer.
-struct Buyer {
-    token: String,
-    order: Value,
-    key: String,
-}
-
 #[tokio::test]
 async fn a_kill_in_the_middle_of_checkouts_loses_and_doubles_nothing() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut shop = Shop::open(folder.path());
-    let mut waiting = ready_to_buy(&shop).await;
+    let mut waiting = checkout::ready_to_buy(shop.url(), folder.path(), BUYERS).await;
     let mut accepted = Vec::new();
     for kill_after in ANSWERS_BEFORE_KILLS {
         let url = shop.url().to_owned();
-        let mut calls: FuturesUnordered<_> = waiting.drain(..).map(|buyer| place(&url, buyer)).collect();
-        let (mut answers, mut unanswered) = (0, Vec::new());
-        while let Some((buyer, answer)) = calls.next().await {
-            match answer {
-                Some(order_id) => accepted.push((buyer, order_id)),
-                None => unanswered.push(buyer),
-            }
-            answers += 1;
-            if answers == kill_after {
-                shop.kill();
-            }
-        }
-        drop(calls);
-        waiting = unanswered;
+        let placed = checkout::everybody_places(&url, waiting, kill_after, || shop.kill()).await;
+        accepted.extend(placed.accepted);
+        waiting = placed.unanswered;
         if kill_after != usize::MAX {
             shop.kill();
             shop = Shop::open(folder.path());
         }
     }
     assert_eq!((accepted.len(), waiting.len()), (BUYERS, 0));
-    at_rest(folder.path()).await;
-    let mut confirmed = 0;
-    for (buyer, order_id) in &accepted {
-        let rest = Rest::new(shop.url(), Some(buyer.token.clone()));
-        let order = rest.get(&format!("/api/v1/orders/{order_id}")).await.expect("the order is there").body;
-        let ended = (order["order"]["status"].as_str(), order["order"]["payment"].as_str());
-        match ended {
-            (Some("ORDER_STATUS_CONFIRMED"), Some("ORDER_PAYMENT_CAPTURED")) => confirmed += 1,
-            (Some("ORDER_STATUS_REJECTED"), Some("ORDER_PAYMENT_NONE" | "ORDER_PAYMENT_VOIDED")) => {}
-            _ => panic!("{order_id} hangs: {order}"),
-        }
-        let mine = rest.get("/api/v1/orders").await.expect("the list").body;
-        assert_eq!(mine["orders"].as_array().map(Vec::len), Some(1), "one order a key: {mine}");
-    }
-    assert_eq!(confirmed, BUYERS - BUYERS / 3, "every third card is declined");
-    said(verify(folder.path()), 0);
+    checkout::at_rest(folder.path()).await;
+    let confirmed = checkout::all_ended_well(shop.url(), &accepted).await;
+    assert_eq!(confirmed, checkout::able_to_pay(BUYERS));
+    said(on(folder.path(), &["verify"]), 0);
     assert_eq!(shop.terminate(), Some(0));
-    said(verify(folder.path()), 0);
-}
-
-fn verify(data: &Path) -> std::process::Command {
-    let mut verify = souk(&["verify"]);
-    verify.arg("--data").arg(data);
-    verify
-}
-
-/// A product in stock, and buyers with quotes for it.
-async fn ready_to_buy(shop: &Shop) -> Vec<Buyer> {
-    let mut token = souk(&["token", "--role", "sales"]);
-    token.arg("--data").arg(shop.data());
-    let sales = Rest::new(shop.url(), Some(said(token, 0).trim().to_owned()));
-    let price = json!({"market": "GB", "amount": {"minorUnits": "999", "currency": "GBP"}});
-    let product =
-        json!({"title": "Lamp", "published": true, "variants": [{"sku": "LAMP", "prices": [price]}]});
-    sales.put("/api/v1/products/lamp", &product).await.expect("a product");
-    let receipt =
-        json!({"receiptId": "r1", "location": "main", "lines": [{"sku": "LAMP", "quantity": "1000"}]});
-    sales.post("/api/v1/stock:receive", &receipt).await.expect("stock");
-    let mut buyers = Vec::new();
-    for n in 0..BUYERS {
-        buyers.push(with_quote(shop.url(), n).await);
-    }
-    buyers
-}
-
-async fn with_quote(url: &str, n: usize) -> Buyer {
-    let session = Rest::new(url, None).post("/api/v1/sessions", &json!({})).await.expect("a session").body;
-    let token = session["token"].as_str().expect("a token").to_owned();
-    let rest = Rest::new(url, Some(token.clone()));
-    let item = json!({"sku": "LAMP", "quantity": 1, "opId": "1"});
-    let cart = rest.post("/api/v1/cart/items", &item).await.expect("a cart").body;
-    let quote =
-        rest.post("/api/v1/quotes", &json!({"cartId": cart["cart"]["cartId"]})).await.expect("a quote").body;
-    let method = ["ok", "decline_funds", "error_500_then_ok"][n % 3];
-    let order = json!({
-        "quoteId": quote["quote"]["quoteId"], "expectedTotal": quote["quote"]["total"],
-        "paymentMethodToken": method,
-    });
-    Buyer { token, order, key: format!("key-{n}") }
-}
-
-/// The order's id, if there is an answer. Refusals are none of this story's.
-async fn place(url: &str, buyer: Buyer) -> (Buyer, Option<String>) {
-    let rest = Rest::new(url, Some(buyer.token.clone())).with_key(&buyer.key);
-    let answer = match rest.post("/api/v1/orders", &buyer.order).await {
-        Ok(answer) => Some(answer.body["order"]["orderId"].as_str().expect("an id").to_owned()),
-        Err(error) if error.is_worth_repeating() => None,
-        Err(error) => panic!("{} is refused: {error}", buyer.key),
-    };
-    (buyer, answer)
-}
-
-/// How often it is looked whether something is still on its way, and what passes in between: a minute in all.
-const LOOKS_MAX: u32 = 1_200;
-const BETWEEN_LOOKS: std::time::Duration = std::time::Duration::from_millis(50);
-
-async fn at_rest(data: &Path) {
-    for _ in 0..LOOKS_MAX {
-        if OnItsWay::look(data).expect("the stores can be read").is_quiet() {
-            return;
-        }
-        tokio::time::sleep(BETWEEN_LOOKS).await;
-    }
-    panic!("the shop does not come to rest: {}", OnItsWay::look(data).expect("the stores can be read"));
+    said(on(folder.path(), &["verify"]), 0);
 }

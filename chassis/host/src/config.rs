@@ -142,6 +142,11 @@ impl Config {
         &self.values.get(name).expect("only declared keys are asked for").1
     }
 
+    /// Whether nobody set a declared key.
+    pub fn is_default(&self, name: &str) -> bool {
+        self.values.get(name).expect("only declared keys are asked for").2 == Source::Default
+    }
+
     /// The address of a declared `Address` key.
     pub fn address(&self, name: &str) -> SocketAddr {
         self.text(name).parse().expect("checked when it was loaded")

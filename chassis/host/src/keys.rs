@@ -24,7 +24,8 @@ impl std::fmt::Display for KeyError {
             }
             KeyError::Damaged(path) => write!(
                 f,
-                "{} does not hold a signing key; restore it from a backup, or remove it to make a new one (every token issued so far becomes invalid)",
+                "{} does not hold a signing key; restore it from a backup, or remove it to make a new one (every \
+                 token issued so far becomes invalid)",
                 path.display()
             ),
             KeyError::Exposed(path) => {
@@ -34,7 +35,14 @@ impl std::fmt::Display for KeyError {
     }
 }
 
-impl std::error::Error for KeyError {}
+impl std::error::Error for KeyError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            KeyError::Io(_, e) => Some(e),
+            KeyError::Damaged(_) | KeyError::Exposed(_) => None,
+        }
+    }
+}
 
 /// The key in `<data>/keys/signing.json`, made if there is none.
 pub fn load_or_create(data: &Path, entropy: &dyn Entropy) -> Result<(Arc<Signer>, KeySet), KeyError> {
@@ -50,25 +58,33 @@ pub fn load_or_create(data: &Path, entropy: &dyn Entropy) -> Result<(Arc<Signer>
     Ok((Arc::new(Signer::new(key)), keys))
 }
 
-/// Written aside and linked into place: two processes that start at once end with one key, and a crash in
-/// between leaves none.
+/// Written aside under a name of its own and linked into place: of several that start at once one makes the
+/// key and all use it, and a crash in between leaves none.
 fn create(path: &Path, entropy: &dyn Entropy) -> std::io::Result<()> {
     let folder = path.parent().expect("the path has a folder");
     std::fs::create_dir_all(folder)?;
-    let aside = folder.join(format!("signing.{}.new", std::process::id()));
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&aside)?;
-    file.write_all(&SigningKey::generate(entropy).to_bytes())?;
-    file.sync_all()?;
-    let linked = std::fs::hard_link(&aside, path);
+    let mut name = [0u8; 8];
+    entropy.fill(&mut name);
+    let name = u64::from_le_bytes(name);
+    let aside = folder.join(format!("signing.{}.{name:016x}.new", std::process::id()));
+    let written = write_aside(&aside, entropy);
+    let linked = written.and_then(|()| std::fs::hard_link(&aside, path));
     std::fs::remove_file(&aside)?;
     match linked {
         Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => Err(e),
-        _ => Ok(()),
+        // The name must be as durable as the key: tokens are signed with it from now on.
+        _ => std::fs::File::open(folder)?.sync_all(),
     }
+}
+
+fn write_aside(aside: &Path, entropy: &dyn Entropy) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(aside)?;
+    file.write_all(&SigningKey::generate(entropy).to_bytes())?;
+    file.sync_all()
 }
 
 #[cfg(unix)]

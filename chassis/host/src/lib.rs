@@ -19,6 +19,7 @@ mod config;
 mod keys;
 mod node;
 mod service;
+mod supervise;
 mod system;
 
 pub use config::{Config, Key, Kind, Mistake, Mistakes, Source, parse_duration};

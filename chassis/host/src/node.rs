@@ -1,4 +1,5 @@
 //! One process of the shop: some services, their stores, and the way to the others.
+use crate::supervise::supervise;
 use crate::{KeyError, Process, Resources, Service, keys};
 use souk_bus::{Feeds, feed_name};
 use souk_eventstore::{EventStore, Faults, Location, OpenError, Options};
@@ -8,12 +9,11 @@ use souk_rpc::feed::FeedService;
 use souk_rpc::{ByteService, Guard, Peers};
 use souk_telemetry::{Stop, StopSource, task};
 use std::fmt;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The wait before a process that failed is started again.
-const PAUSE_BEFORE_RESTART: Duration = Duration::from_secs(1);
 /// How long processes get to end at a stop.
 const GRACE: Duration = Duration::from_secs(20);
 
@@ -82,8 +82,8 @@ impl fmt::Display for StartError {
             StartError::Data(path, e) => write!(f, "the data folder {} cannot be used: {e}", path.display()),
             StartError::StoreMissing(path) => write!(
                 f,
-                "the store {} is missing or empty although it was in use before; restore it from a backup, or, to begin with an \
-                 empty one, remove its line from {}",
+                "the store {} is missing or empty although it was in use before; restore it from a backup, or, \
+                 to begin with an empty one, remove its line from {}",
                 path.display(),
                 path.with_file_name(MANIFEST).display()
             ),
@@ -91,7 +91,23 @@ impl fmt::Display for StartError {
     }
 }
 
-impl std::error::Error for StartError {}
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            StartError::Store(e) => Some(e),
+            StartError::Key(e) => Some(e),
+            StartError::Data(_, e) => Some(e),
+            StartError::StoreMissing(_) => None,
+        }
+    }
+}
+
+impl StartError {
+    /// Whether somebody else has the data folder open: trying again later may help, as nothing else does.
+    pub fn is_locked(&self) -> bool {
+        matches!(self, StartError::Store(OpenError::LockHeld { .. }))
+    }
+}
 
 /// Lists the stores that were ever made in a data folder.
 const MANIFEST: &str = "stores.txt";
@@ -176,15 +192,8 @@ impl Node {
     }
 
     fn keep_running(&mut self, service: &'static str, process: Box<dyn Process>) {
-        let stop = self.stop.clone();
-        let name = process.name();
-        self.running.push(task::spawn(task::Kind::Vital, name, async move {
-            if let Err(error) = process.run(stop).await {
-                tracing::error!(service, process = name, error = %error.story(), "process ended with a fault");
-                tokio::time::sleep(PAUSE_BEFORE_RESTART).await;
-                panic!("the {name} of {service} cannot go on");
-            }
-        }));
+        let supervised = supervise(service, process, self.stop.clone());
+        self.running.push(task::spawn(task::Kind::Vital, "process", supervised));
     }
 
     /// Who answers what.
@@ -272,39 +281,48 @@ fn open_stores(
     });
     let stores = opened.into_iter().collect::<Result<Vec<_>, _>>()?;
     if let Some(data) = &settings.data {
-        remember(data, services).map_err(|e| StartError::Data(data.clone(), e))?;
+        remember(data, services)?;
     }
     Ok(stores)
 }
 
-fn manifest(data: &Path) -> Vec<String> {
-    let text = std::fs::read_to_string(data.join(MANIFEST)).unwrap_or_default();
-    text.lines().map(str::to_owned).collect()
+/// The stores that were ever made here. A list that cannot be read must not pass for an empty one.
+fn manifest(data: &Path) -> Result<String, StartError> {
+    let path = data.join(MANIFEST);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(text),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+        Err(e) => Err(StartError::Data(path, e)),
+    }
 }
 
 /// A store that was there and is not is a disaster to look at, not one to paper over with an empty file.
 fn refuse_missing(data: &Path, services: &[Box<dyn Service>]) -> Result<(), StartError> {
-    let known = manifest(data);
-    let files = services.iter().filter(|service| known.iter().any(|name| name == service.name()));
+    let known = manifest(data)?;
+    let files = services.iter().filter(|service| known.lines().any(|name| name == service.name()));
     let mut files = files.map(|service| data.join(service.name()).with_extension("db"));
     // SQLite takes an empty file for a new database, and would make one of it.
     let is_gone = |file: &PathBuf| std::fs::metadata(file).map_or(true, |found| found.len() == 0);
     files.find(is_gone).map_or(Ok(()), |file| Err(StartError::StoreMissing(file)))
 }
 
-fn remember(data: &Path, services: &[Box<dyn Service>]) -> std::io::Result<()> {
-    use std::io::Write;
-    let known = manifest(data);
-    let fresh: Vec<_> = services
-        .iter()
-        .map(|service| service.name())
-        .filter(|name| known.iter().all(|k| k != name))
-        .collect();
-    if fresh.is_empty() {
+fn remember(data: &Path, services: &[Box<dyn Service>]) -> Result<(), StartError> {
+    let known = manifest(data)?;
+    let is_known = |name: &str| known.lines().any(|line| line == name);
+    let fresh = services.iter().map(|service| service.name()).filter(|name| !is_known(name));
+    let mut lines: String = fresh.map(|name| format!("{name}\n")).collect();
+    if lines.is_empty() {
         return Ok(());
     }
-    let mut file = std::fs::OpenOptions::new().append(true).create(true).open(data.join(MANIFEST))?;
-    let lines: String = fresh.iter().map(|name| format!("{name}\n")).collect();
+    // A crash may have cut the last line short; the next must not be glued to it.
+    if !known.is_empty() && !known.ends_with('\n') {
+        lines.insert(0, '\n');
+    }
+    append(&data.join(MANIFEST), &lines).map_err(|e| StartError::Data(data.to_owned(), e))
+}
+
+fn append(path: &Path, lines: &str) -> std::io::Result<()> {
+    let mut file = std::fs::OpenOptions::new().append(true).create(true).open(path)?;
     file.write_all(lines.as_bytes())?;
     file.sync_all()
 }

@@ -53,8 +53,17 @@ pub trait Process: Send {
     /// For the log.
     fn name(&self) -> &'static str;
 
-    /// Runs until `stop` is requested. An error ends it; the host starts it again after a pause.
+    /// Runs until `stop` is requested, or until there is nothing more to do. What can pass by itself is best
+    /// waited for inside; an error here means that it cannot go on as it is.
     fn run(self: Box<Self>, stop: Stop) -> BoxFuture<'static, Result<(), Error>>;
+
+    /// The same once more, for when this one ends with an error: the host starts it after a pause, again and
+    /// again while the error is one that passes (nothing can be reached or taken at the moment), a few times
+    /// otherwise. Without it, or when that does not help, the whole process ends with exit code 70: a shop whose
+    /// orders are taken and never worked on is worse than one that is started anew.
+    fn again(&self) -> Option<Box<dyn Process>> {
+        None
+    }
 }
 
 impl<S: Saga> Process for Runner<S> {
@@ -64,6 +73,10 @@ impl<S: Saga> Process for Runner<S> {
 
     fn run(self: Box<Self>, stop: Stop) -> BoxFuture<'static, Result<(), Error>> {
         Box::pin((*self).run(stop))
+    }
+
+    fn again(&self) -> Option<Box<dyn Process>> {
+        Some(Box::new(self.clone()))
     }
 }
 
@@ -75,6 +88,10 @@ impl Process for Timers {
     fn run(self: Box<Self>, stop: Stop) -> BoxFuture<'static, Result<(), Error>> {
         Box::pin((*self).run(stop))
     }
+
+    fn again(&self) -> Option<Box<dyn Process>> {
+        Some(Box::new(self.clone()))
+    }
 }
 
 impl Process for souk_bus::Reaction {
@@ -84,5 +101,9 @@ impl Process for souk_bus::Reaction {
 
     fn run(self: Box<Self>, stop: Stop) -> BoxFuture<'static, Result<(), Error>> {
         Box::pin((*self).run(stop))
+    }
+
+    fn again(&self) -> Option<Box<dyn Process>> {
+        Some(Box::new(self.clone()))
     }
 }

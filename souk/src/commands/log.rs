@@ -49,6 +49,7 @@ impl Log {
             );
             return Err(Failure::new(exit::GENERIC, message));
         }
+        output::note(&format!("{}: {} events", events[0].stream, shown.len()));
         match self.output {
             Format::Jsonl => shown.iter().for_each(|event| output::line(&json(event))),
             Format::Table => {

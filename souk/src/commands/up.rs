@@ -1,15 +1,17 @@
 //! `souk up` and `souk serve`: the same services, in one process or in several.
 use crate::failure::{Failure, exit};
+use crate::health::Health;
 use crate::settings::{GATEWAY, ROLES};
 use crate::{output, settings, shop};
 use clap::Args;
-use souk_gateway::Gateway;
+use souk_gateway::{Gateway, admin};
 use souk_host::{Config, Environment, Node, Settings};
 use souk_rpc::Peers;
 use souk_rpc::grpc::{GrpcChannel, GrpcServer};
 use souk_telemetry::{Stop, StopSource, logs, task};
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 
@@ -100,7 +102,10 @@ impl Serve {
             ));
         }
         let config = self.places.config(file)?;
-        runtime()?.block_on(run(&config, &self.roles, false))
+        let mut roles = self.roles;
+        roles.sort();
+        roles.dedup();
+        runtime()?.block_on(run(&config, &roles, false))
     }
 }
 
@@ -130,6 +135,7 @@ async fn run(config: &Config, roles: &[String], demo: bool) -> Result<(), Failur
         std::process::exit(exit::TRY_AGAIN);
     })
     .detach();
+    shop.drain();
     tokio::time::sleep(config.duration("server.drain_delay")).await;
     shop.shut_down().await;
     Ok(())
@@ -192,6 +198,10 @@ pub struct Running {
     node: Node,
     servers: Vec<task::Running>,
     source: StopSource,
+    /// Asked for first: no new calls should be sent here.
+    draining: StopSource,
+    /// The operators' port, which ends last: it tells that the others are ending.
+    admin: Option<(StopSource, task::Running)>,
     listening: Option<SocketAddr>,
 }
 
@@ -234,12 +244,14 @@ impl Running {
         let services = shop::services_named(roles);
         let node = Node::start(&services, &given.environment, &settings, peers).await?;
         let (source, stop) = Stop::new();
-        let mut running = Running { node, servers: Vec::new(), source, listening: None };
+        let (draining, drain) = Stop::new();
+        let mut running =
+            Running { node, servers: Vec::new(), source, draining, admin: None, listening: None };
         match given.grpc {
             Some(listener) => running.serve_grpc_on(listener, &stop),
             None => running.serve_grpc(config, roles, &stop).await?,
         }
-        running.serve_admin(config, &stop).await?;
+        running.serve_admin(admin_address(config, roles), drain).await?;
         if let Some(listener) = public {
             running.serve_public(listener, &stop)?;
         }
@@ -272,15 +284,27 @@ impl Running {
         }));
     }
 
-    async fn serve_admin(&mut self, config: &Config, stop: &Stop) -> Result<(), Failure> {
-        let Some(address) = config.optional_address("admin.listen") else { return Ok(()) };
+    async fn serve_admin(&mut self, address: Option<SocketAddr>, drain: Stop) -> Result<(), Failure> {
+        let Some(address) = address else { return Ok(()) };
         let listener = bind(address, "admin.listen").await?;
-        let probes =
-            souk_gateway::admin::Probes::content(env!("CARGO_PKG_VERSION"), Environment::system().clock);
-        let serving = souk_gateway::admin::serve(listener, probes, stop.clone());
-        self.servers.push(task::spawn(task::Kind::Vital, "admin", async move {
+        let (source, stop) = Stop::new();
+        let clock = Environment::system().clock;
+        let health = Health::of(self.node.stores(), clock.clone());
+        let watching = health.clone().watch(drain.clone());
+        task::spawn(task::Kind::Background, "health", watching).detach();
+        // That there is an answer at all is what /livez says; what broke for good has ended the process.
+        let mut probes = admin::Probes::content(env!("CARGO_PKG_VERSION"), clock);
+        let stores = health.clone();
+        probes.ready = Arc::new(move || match drain.is_requested() {
+            true => Err("draining".to_owned()),
+            false => stores.stores_answer(),
+        });
+        probes.dependencies = Arc::new(move || health.dependencies());
+        let serving = admin::serve(listener, probes, stop);
+        let serving = task::spawn(task::Kind::Vital, "admin", async move {
             serving.await;
-        }));
+        });
+        self.admin = Some((source, serving));
         Ok(())
     }
 
@@ -294,12 +318,22 @@ impl Running {
         self.listening.map_or_else(String::new, |address| format!("http://{address}"))
     }
 
+    /// Says at the operators' port that no new calls should be sent here. Those that come are still answered.
+    pub fn drain(&self) {
+        self.draining.stop();
+    }
+
     /// Stops taking calls, finishes those that were taken, ends the processes, closes the stores.
     pub async fn shut_down(self) {
+        self.drain();
         self.source.stop();
         let all = futures_util::future::join_all(self.servers);
         let _ = tokio::time::timeout(GRACE, all).await;
         self.node.shut_down().await;
+        if let Some((source, serving)) = self.admin {
+            source.stop();
+            let _ = tokio::time::timeout(GRACE, serving).await;
+        }
     }
 
     /// What runs where, and what to try.
@@ -313,12 +347,16 @@ impl Running {
         for address in grpc_addresses(config, roles) {
             lines.push(format!("  gRPC       {address}"));
         }
-        if let Some(address) = config.optional_address("admin.listen") {
+        if let Some(address) = admin_address(config, roles) {
             lines.push(format!("  health     http://{address}/health"));
         }
         if self.listening.is_some() {
             let url = self.url();
-            lines.push(format!("  API        {url}   (try it: {url}/docs)"));
+            lines.push(format!("  API        {url}   (documentation: {url}/docs)"));
+        }
+        let has_everything = services.len() == ROLES.len();
+        if self.listening.is_some() && has_everything {
+            let url = self.url();
             lines.push(String::new());
             lines.push("Try:".to_owned());
             lines.push(format!("  curl '{url}/api/v1/products?pageSize=3'"));
@@ -331,6 +369,14 @@ impl Running {
         lines.push("Ctrl-C stops it.".to_owned());
         lines.join("\n")
     }
+}
+
+/// The operators' address: as configured, else the default one, which on one machine can be only one process's:
+/// the gateway's.
+fn admin_address(config: &Config, roles: &[String]) -> Option<SocketAddr> {
+    let has_gateway = roles.iter().any(|role| role == GATEWAY);
+    let is_wanted = has_gateway || !config.is_default("admin.listen");
+    config.optional_address("admin.listen").filter(|_| is_wanted)
 }
 
 /// The gRPC addresses: as configured, else each service's own port when only some services run here.
@@ -360,9 +406,9 @@ pub fn gateway(peers: Peers) -> Result<Gateway, Failure> {
 fn add_remote(peers: &Peers, role: &str, address: SocketAddr) {
     let feed = GrpcChannel::tcp("souk.feed.v1.FeedService", &address.to_string());
     for contract in shop::contracts_of(role) {
-        peers.add_remote(&contract, std::sync::Arc::new(feed.for_service(&contract)));
+        peers.add_remote(&contract, Arc::new(feed.for_service(&contract)));
     }
-    peers.add_remote(&souk_bus::feed_name(role), std::sync::Arc::new(feed));
+    peers.add_remote(&souk_bus::feed_name(role), Arc::new(feed));
 }
 
 async fn bind(address: SocketAddr, option: &str) -> Result<TcpListener, Failure> {

@@ -9,7 +9,8 @@ use std::time::Duration;
 /// Check every invariant across the services' stores, read-only, while they run or not.
 ///
 /// While the shop runs, stores are read one after the other, so a finding may be a step that is just being
-/// taken: it counts only when it is still there after several looks. Exit code 3: something is broken; 69: a
+/// taken: it counts only when it is still there after several looks. The checks keep their numbers; those that
+/// are missing check what the shop does not do yet. Exit code 3: something is broken; 69: a
 /// store cannot be read. Example: souk verify --data ./souk-data
 #[derive(Args)]
 pub struct Verify {
@@ -42,23 +43,41 @@ impl Verify {
         match self.output {
             Format::Table => {
                 output::print(&render(&findings));
-                output::line(&format!(
-                    "{} orders, {} reservations, {} payments; {}",
-                    output::thousands(facts.orders.len() as u64),
-                    output::thousands(facts.reservations.len() as u64),
-                    output::thousands(facts.payments.len() as u64),
-                    facts.rest
-                ));
+                waiting(&facts).iter().for_each(|id| output::line(&format!("  waits for a person: {id}")));
+                output::line(&summary(&facts));
             }
-            Format::Json => {
-                output::line(&serde_json::json!({"broken": broken, "checks": findings}).to_string())
-            }
+            Format::Json => output::line(
+                &serde_json::json!({
+                    "broken": broken,
+                    "checks": findings,
+                    "waitingForAPerson": waiting(&facts),
+                    "orders": facts.orders.len(),
+                    "onItsWay": facts.rest,
+                })
+                .to_string(),
+            ),
         }
         match broken {
             0 => Ok(()),
             n => Err(Failure::new(exit::DIFFERENCES, format!("{n} violation(s) in {}", data.display()))),
         }
     }
+}
+
+/// The orders whose saga cannot go on by itself.
+fn waiting(facts: &Facts) -> Vec<String> {
+    let all = facts.orders.iter().filter(|(_, order)| order.needs_attention());
+    all.map(|(id, _)| id.to_string()).collect()
+}
+
+fn summary(facts: &Facts) -> String {
+    let count = |n: usize| output::thousands(n as u64);
+    let (orders, reservations) = (count(facts.orders.len()), count(facts.reservations.len()));
+    let payments = count(facts.payments.len());
+    format!(
+        "orders: {orders}, reservations: {reservations}, payments: {payments}; on its way: {}",
+        facts.rest
+    )
 }
 
 /// Looks until a look finds nothing, or the same things have been found often enough.

@@ -5,7 +5,8 @@ use std::fmt;
 use std::path::Path;
 
 /// What is still on its way.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Rest {
     /// Sagas that have not ended.
     pub sagas_open: u64,
@@ -45,6 +46,12 @@ impl Rest {
         Ok(rest)
     }
 
+    /// Whether what is left will not happen by itself: it waits for a person.
+    pub fn is_for_a_person(&self) -> bool {
+        let waits = self.sagas_stuck > 0 || self.parked > 0;
+        waits && self.sagas_open == self.sagas_stuck && self.timers == 0 && self.feed_behind == 0
+    }
+
     /// Whether nothing is on its way.
     pub fn is_quiet(&self) -> bool {
         *self == Rest::default()
@@ -54,10 +61,11 @@ impl Rest {
 impl fmt::Display for Rest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Rest { sagas_open, sagas_stuck, timers, feed_behind, parked } = self;
-        write!(
-            f,
-            "{sagas_open} sagas open ({sagas_stuck} wait for a person), {timers} timers, {feed_behind} events not applied, {parked} events parked"
-        )
+        if self.is_quiet() {
+            return f.write_str("nothing");
+        }
+        write!(f, "sagas: {sagas_open} (waiting for a person: {sagas_stuck}), timers: {timers}, ")?;
+        write!(f, "events not applied: {feed_behind}, events parked: {parked}")
     }
 }
 

@@ -1,5 +1,9 @@
 //! The binary as a process: run to its end, or running until it is told or killed.
+#![allow(dead_code, reason = "each test file uses its part")]
+pub mod checkout;
+
 use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::Duration;
@@ -12,6 +16,13 @@ pub fn souk(arguments: &[&str]) -> Command {
         command.env_remove(name);
     }
     command.args(arguments).current_dir(std::env::temp_dir()).stdin(Stdio::null());
+    command
+}
+
+/// A command on the stores in this folder.
+pub fn on(data: &Path, arguments: &[&str]) -> Command {
+    let mut command = souk(arguments);
+    command.arg("--data").arg(data);
     command
 }
 
@@ -40,14 +51,27 @@ pub fn said(mut command: Command, code: i32) -> String {
     said
 }
 
-/// `souk up` on the stores in this folder, on a port that the system chooses.
-pub fn up(data: &Path) -> Command {
-    let mut command = souk(&["up", "--listen", "127.0.0.1:0", "--admin-listen", ""]);
-    command.arg("--data").arg(data);
-    command
+/// The same beside other work of a test.
+pub async fn said_meanwhile(command: Command, code: i32) -> String {
+    let said = souk_telemetry::task::blocking("a command", move || said(command, code)).await;
+    said.expect("it says what it should")
 }
 
-/// A shop that runs as a process. It is killed when the test ends before it does.
+/// An address that nobody listens on. For processes that must know each other's before they start.
+pub fn free_address() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has ports");
+    listener.local_addr().expect("it is bound")
+}
+
+/// `souk up` on the stores in this folder, on a port that the system chooses.
+pub fn up(data: &Path) -> Command {
+    on(data, &["up", "--listen", "127.0.0.1:0", "--admin-listen", ""])
+}
+
+/// The last line that a process says when it is up.
+const IS_UP: &str = "Ctrl-C stops it.";
+
+/// A shop that runs as a process, or a part of one. It is killed when the test ends before it does.
 pub struct Shop {
     child: Child,
     url: String,
@@ -57,24 +81,30 @@ pub struct Shop {
 }
 
 impl Shop {
-    /// Starts it and waits until it says that it is up.
+    /// Starts the whole shop and waits until it says that it is up.
     pub fn open(data: &Path) -> Shop {
+        Self::start(up(data), data)
+    }
+
+    /// Starts what the command says on these stores, and waits until it says that it is up.
+    pub fn start(mut command: Command, data: &Path) -> Shop {
         let mut child =
-            up(data).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the binary runs");
+            command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the binary runs");
         let mut messages = BufReader::new(child.stderr.take().expect("piped"));
-        let mut told = String::new();
-        let url = loop {
+        let (mut told, mut url) = (String::new(), String::new());
+        while !told.contains(IS_UP) {
             let mut line = String::new();
             let read = messages.read_line(&mut line).expect("messages are text");
             assert!(read > 0, "it ended before it was up:\n{told}");
             told.push_str(&line);
-            if let Some((_, rest)) = line.split_once("API") {
-                break rest.split_whitespace().next().expect("the address stands here").to_owned();
+            if let Some((_, rest)) = line.split_once("  API ") {
+                rest.split_whitespace().next().expect("the address stands here").clone_into(&mut url);
             }
-        };
+        }
         Shop { child, url, data: data.to_owned(), _messages: messages }
     }
 
+    /// Where its API answers; empty when it has none.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -89,12 +119,22 @@ impl Shop {
         self.child.wait().expect("it is gone");
     }
 
-    /// SIGTERM; its exit code.
-    pub fn terminate(mut self) -> Option<i32> {
+    /// SIGTERM.
+    pub fn ask_to_stop(&self) {
         let id = self.child.id().to_string();
         let sent = Command::new("kill").args(["-TERM", &id]).status().expect("there is kill");
         assert!(sent.success());
+    }
+
+    /// Its exit code, once it has one.
+    pub fn ended(mut self) -> Option<i32> {
         self.child.wait().expect("it ends").code()
+    }
+
+    /// SIGTERM; its exit code.
+    pub fn terminate(self) -> Option<i32> {
+        self.ask_to_stop();
+        self.ended()
     }
 }
 

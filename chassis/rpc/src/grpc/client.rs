@@ -194,8 +194,10 @@ fn is_usable(link: &Link) -> bool {
 }
 
 async fn open(connector: Connector, authority: String) -> Result<Sender, Error> {
-    let unreachable =
-        |why: io::Error| Error::unavailable(format!("{authority} cannot be reached")).with_source(why);
+    let unreachable = |why: io::Error| {
+        let inside = io::Error::new(why.kind(), format!("{authority}: {why}"));
+        Error::unavailable("the service cannot be reached").with_source(inside)
+    };
     let opened = timeout(CONNECT_WITHIN, connector()).await;
     let io = opened.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut))).map_err(unreachable)?;
     let mut builder = h2::client::Builder::new();

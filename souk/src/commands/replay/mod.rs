@@ -12,7 +12,7 @@ use crate::verify;
 use crate::{commands::up, output};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -90,6 +90,7 @@ impl Replay {
     /// Sells everything and waits until nothing is on its way. Answers how long that took.
     async fn sell(&self, file: Arc<RetailFile>) -> Result<Sold, Failure> {
         let begun = Instant::now();
+        refuse_foreign(&self.data)?;
         let mut server = server::Server::start(&self.data, self.kill_every, self.seed).await?;
         let token = super::token::staff(&self.data, souk_user::Role::Sales, Duration::from_secs(7 * 86_400))?;
         let desk = seller::Desk::new(&server, token, file.hash.clone());
@@ -173,6 +174,27 @@ impl Timing {
             "settle": ms(self.sell.settle), "check": ms(self.check), "all": ms(self.all),
         })
     }
+}
+
+/// Marks a folder that a replay made.
+const MARK: &str = "replay.txt";
+
+/// A replay fills shelves and sells: it does so in a folder of its own, never in somebody's shop.
+fn refuse_foreign(data: &Path) -> Result<(), Failure> {
+    let mark = data.join(MARK);
+    let is_empty = std::fs::read_dir(data).map_or(true, |mut entries| entries.next().is_none());
+    if mark.exists() {
+        return Ok(());
+    }
+    if !is_empty {
+        let message = format!(
+            "{} holds something that no replay made; name another folder with --data",
+            data.display()
+        );
+        return Err(Failure::new(exit::DATA, message));
+    }
+    let made = std::fs::create_dir_all(data).and_then(|()| std::fs::write(&mark, "made by souk replay\n"));
+    made.map_err(|e| Failure::io(mark.display(), e))
 }
 
 fn refused(refused: retail::Refused) -> Failure {

@@ -54,7 +54,7 @@ fn orders(report: Report, sums: &Sums, ours: &[OrderFacts], facts: &Facts) -> Re
         .row("orders confirmed", thousands(sums.orders), thousands(confirmed.len() as u64))
         .row("orders that ended otherwise", "0".to_owned(), (ours.len() - confirmed.len()).to_string())
         .row("revenue of the orders", pounds(sums.revenue_minor), pounds(revenue))
-        .row("ledger: revenue", pounds(-sums.revenue_minor), pounds(account(Account::Revenue)))
+        .row("ledger: revenue credited", pounds(sums.revenue_minor), pounds(-account(Account::Revenue)))
         .row(
             "ledger: owed by the provider",
             pounds(sums.revenue_minor),

@@ -19,6 +19,9 @@ pub async fn wait(data: &Path, server: &mut Server) -> Result<(), Failure> {
         if rest.is_quiet() {
             return Ok(());
         }
+        if rest.is_for_a_person() {
+            return Err(Failure::new(exit::DIFFERENCES, format!("the shop waits for a person: {rest}")));
+        }
         if last.as_ref() != Some(&rest) {
             (last, since) = (Some(rest.clone()), Instant::now());
         }
