@@ -1,6 +1,6 @@
 //! Compiles a `FileDescriptorSet` to a [`Schema`]. Reads the wire format itself, because the options that
 //! matter are extensions, which generated descriptor types would drop.
-use crate::options::{http_status, method_options};
+use crate::options::{field_documentation, http_status, method_options};
 use crate::schema::{
     Cardinality, Enum, EnumId, EnumValue, Field, Kind, Message, MessageId, Method, Schema, SchemaError,
     Service, Shape,
@@ -340,6 +340,8 @@ struct FieldDraft {
     proto3_optional: bool,
     packed: Option<bool>,
     deprecated: bool,
+    required: bool,
+    example: String,
     comment: String,
 }
 
@@ -377,6 +379,7 @@ impl FieldDraft {
                 _ => {}
             }
         }
+        (self.required, self.example) = field_documentation(bytes)?;
         Ok(())
     }
 
@@ -465,6 +468,8 @@ fn assemble(
             cardinality,
             oneof: oneof.map(|index| index as u16),
             deprecated: draft.deprecated,
+            required: draft.required,
+            example: draft.example,
             comment: draft.comment,
             json_key,
         });

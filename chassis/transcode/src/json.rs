@@ -300,7 +300,7 @@ pub fn put_json_text(out: &mut Vec<u8>, text: &str) {
     out.reserve(rest.len() + 2);
     out.push(b'"');
     loop {
-        let (plain, more) = rest.split_at(length_before(rest, needs_escape));
+        let (plain, more) = rest.split_at(plain_length(rest, false));
         out.extend_from_slice(plain);
         let Some((escaped, more)) = more.split_first() else { break };
         put_escape(out, *escaped);
@@ -313,8 +313,7 @@ pub fn put_json_text(out: &mut Vec<u8>, text: &str) {
 /// for those one look is enough.
 #[inline]
 pub(crate) fn put_json_bytes(out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), WireFault> {
-    let plain = length_before(bytes, |byte| needs_escape(byte) || !byte.is_ascii());
-    if plain < bytes.len() {
+    if plain_length(bytes, true) < bytes.len() {
         put_json_text(out, text(bytes)?);
         return Ok(());
     }
@@ -325,19 +324,31 @@ pub(crate) fn put_json_bytes(out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), Wire
     Ok(())
 }
 
-fn needs_escape(byte: u8) -> bool {
-    byte < 0x20 || byte == b'"' || byte == b'\\'
+/// How many bytes stand before the first that needs an escape, or, if all should be ASCII, is not.
+#[inline]
+pub(crate) fn plain_length(bytes: &[u8], ascii: bool) -> usize {
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (word, at) in words.iter().zip((0..).step_by(8)) {
+        let marks = marks(u64::from_le_bytes(*word), ascii);
+        if marks != 0 {
+            return at + marks.trailing_zeros() as usize / 8;
+        }
+    }
+    let plain = |byte: &u8| *byte >= 0x20 && *byte != b'"' && *byte != b'\\' && !(ascii && *byte >= 0x80);
+    let start = bytes.len() - rest.len();
+    rest.iter().position(|byte| !plain(byte)).map_or(bytes.len(), |at| start + at)
 }
 
-/// How many bytes stand before the first that `stops`. Looks at sixteen at once, without a branch for each, so
-/// that the compiler can use wide registers.
+/// Eight bytes at once: the top bit of each one that is not plain. Above the lowest such byte there may be bits
+/// too many, because the subtraction borrows.
 #[inline]
-fn length_before(bytes: &[u8], stops: impl Fn(u8) -> bool) -> usize {
-    let (chunks, _) = bytes.as_chunks::<16>();
-    let clean =
-        chunks.iter().take_while(|chunk| !chunk.iter().fold(false, |found, byte| found | stops(*byte)));
-    let clean = clean.count() * 16;
-    bytes[clean..].iter().position(|byte| stops(*byte)).map_or(bytes.len(), |more| clean + more)
+fn marks(word: u64, ascii: bool) -> u64 {
+    const EACH: u64 = u64::from_le_bytes([1; 8]);
+    const TOP: u64 = EACH << 7;
+    let below = |word: u64, limit: u64| word.wrapping_sub(EACH * limit) & !word;
+    let is = |byte: u8| below(word ^ (EACH * u64::from(byte)), 1);
+    let beyond_ascii = if ascii { word } else { 0 };
+    (below(word, 0x20) | is(b'"') | is(b'\\') | beyond_ascii) & TOP
 }
 
 fn put_escape(out: &mut Vec<u8>, byte: u8) {
@@ -437,5 +448,22 @@ mod tests {
         let mut out = Vec::new();
         put_json_text(&mut out, "a\"\\\n\u{1}é😀");
         assert_eq!(String::from_utf8_lossy(&out), r#""a\"\\\n\u0001é😀""#);
+    }
+
+    #[test]
+    fn each_byte_is_judged_by_itself_wherever_it_stands() {
+        let plain = |byte: u8, ascii: bool| {
+            byte >= 0x20 && byte != b'"' && byte != b'\\' && (byte.is_ascii() || !ascii)
+        };
+        for (first, second) in (0..=255u8).flat_map(|a| [0, 0x1f, 0x21, b'"', b'\\', 0xff].map(|b| (a, b))) {
+            for at in 0..18 {
+                let mut bytes = [b'x'; 20];
+                (bytes[at], bytes[at + 1]) = (first, second);
+                for ascii in [false, true] {
+                    let expected = bytes.iter().position(|byte| !plain(*byte, ascii)).unwrap_or(bytes.len());
+                    assert_eq!(plain_length(&bytes, ascii), expected, "{bytes:?}");
+                }
+            }
+        }
     }
 }

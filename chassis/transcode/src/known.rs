@@ -2,6 +2,7 @@
 use crate::fault::{Fault, Read, What};
 use crate::json::put_json_text;
 use crate::scalar::{put_unsigned, two_digits};
+use crate::sink::STEP;
 use crate::wire::{Reader, Value, WireFault, put_bytes, put_varint, text};
 use souk_kernel::Timestamp;
 
@@ -75,8 +76,15 @@ fn put_pair(out: &mut Vec<u8>, seconds: i64, nanos: i64) {
 }
 
 fn read_pair(bytes: &[u8]) -> Result<(i64, i64), WireFault> {
-    let mut reader = Reader::new(bytes);
     let (mut seconds, mut nanos) = (0, 0);
+    let mut reader = Reader::new(bytes);
+    // As everybody writes them: both, in order, nothing else.
+    if reader.skip_tag(0x08) {
+        seconds = reader.varint()? as i64;
+    }
+    if reader.skip_tag(0x10) {
+        nanos = i64::from(reader.varint()? as i32);
+    }
     while let Some(record) = reader.record()? {
         match record {
             (1, Value::Varint(n)) => seconds = n as i64,
@@ -89,17 +97,28 @@ fn read_pair(bytes: &[u8]) -> Result<(i64, i64), WireFault> {
 
 /// Appends the JSON form of a `Timestamp` message.
 pub(crate) fn timestamp_to_json(out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), WireFault> {
+    let (text, length) = timestamp_text(bytes)?;
+    out.extend_from_slice(&text[..length]);
+    Ok(())
+}
+
+/// The JSON form of a `Timestamp` message, with its length.
+pub(crate) fn timestamp_text(bytes: &[u8]) -> Result<([u8; STEP], usize), WireFault> {
     let (seconds, nanos) = read_pair(bytes)?;
     let in_range = (SECONDS_FIRST..=SECONDS_LAST).contains(&seconds) && (0..=NANOS_MAX).contains(&nanos);
     if !in_range {
         return Err(WireFault::NoJsonForm);
     }
-    out.push(b'"');
+    let mut text = *b"\"0000-00-00T00:00:00.000000000Z\"";
     // The range was checked, so this is never negative.
-    put_date_time(out, (seconds - SECONDS_FIRST).unsigned_abs());
-    put_nanos(out, nanos.unsigned_abs());
-    out.extend_from_slice(b"Z\"");
-    Ok(())
+    let parts = date_time((seconds - SECONDS_FIRST).unsigned_abs());
+    for (at, part) in [1, 3, 6, 9, 12, 15, 18].into_iter().zip(parts) {
+        text[at..at + 2].copy_from_slice(&two_digits(part));
+    }
+    let (fraction, length) = fraction(nanos.unsigned_abs());
+    text[20..30].copy_from_slice(&fraction);
+    text[20 + length..22 + length].copy_from_slice(b"Z\"");
+    Ok((text, 22 + length))
 }
 
 /// Appends the JSON form of a `Duration` message.
@@ -116,16 +135,14 @@ pub(crate) fn duration_to_json(out: &mut Vec<u8>, bytes: &[u8]) -> Result<(), Wi
         out.push(b'-');
     }
     put_unsigned(out, seconds.unsigned_abs());
-    put_nanos(out, nanos.unsigned_abs());
+    let (fraction, length) = fraction(nanos.unsigned_abs());
+    out.extend_from_slice(&fraction[..length]);
     out.extend_from_slice(b"s\"");
     Ok(())
 }
 
-/// Appends a fraction of 0, 3, 6 or 9 digits, as short as it is exact.
-fn put_nanos(out: &mut Vec<u8>, nanos: u64) {
-    if nanos == 0 {
-        return;
-    }
+/// A point and nine digits, of which so many bytes are to be written: none, or 3, 6 or 9 digits, as few as are exact.
+fn fraction(nanos: u64) -> ([u8; 10], usize) {
     let mut digits = *b".000000000";
     let mut rest = nanos;
     for at in [8, 6, 4, 2] {
@@ -133,19 +150,21 @@ fn put_nanos(out: &mut Vec<u8>, nanos: u64) {
         rest /= 100;
     }
     digits[1] = b'0' + rest as u8;
-    let shorter = if nanos.is_multiple_of(1_000_000) {
-        6
-    } else if nanos.is_multiple_of(1_000) {
-        3
-    } else {
+    let length = if nanos == 0 {
         0
+    } else if nanos.is_multiple_of(1_000_000) {
+        4
+    } else if nanos.is_multiple_of(1_000) {
+        7
+    } else {
+        10
     };
-    out.extend_from_slice(&digits[..digits.len() - shorter]);
+    (digits, length)
 }
 
-/// Appends `2026-11-21T09:14:24`, given the seconds since the start of the year 1. The years run from March to
-/// February, so that the day that comes and goes is the last one.
-fn put_date_time(out: &mut Vec<u8>, seconds: u64) {
+/// Century, year of the century, month, day, hour, minute and second, so many seconds after the start of the
+/// year 1. Years are counted from March to February, so that the day that comes and goes is the last one.
+fn date_time(seconds: u64) -> [u64; 7] {
     const DAY_S: u64 = 86_400;
     const CYCLE_DAYS: u64 = 146_097; // 400 years
     const CENTURY_DAYS: u64 = 36_524;
@@ -164,12 +183,7 @@ fn put_date_time(out: &mut Vec<u8>, seconds: u64) {
     let day = of_year - (153 * month_from_march + 2) / 5 + 1;
     let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
     let year = cycle * 400 + century * 100 + fours * 4 + single + u64::from(month <= 2);
-    let mut text = *b"0000-00-00T00:00:00";
-    let parts = [year / 100, year % 100, month, day, of_day / 3_600, of_day / 60 % 60, of_day % 60];
-    for (at, part) in [0, 2, 5, 8, 11, 14, 17].into_iter().zip(parts) {
-        text[at..at + 2].copy_from_slice(&two_digits(part));
-    }
-    out.extend_from_slice(&text);
+    [year / 100, year % 100, month, day, of_day / 3_600, of_day / 60 % 60, of_day % 60]
 }
 
 /// Appends the content of a `FieldMask` message: `displayName,lines.sku` names proto fields in JSON's way.
@@ -276,10 +290,10 @@ mod tests {
         let all = (SECONDS_FIRST..=SECONDS_LAST).step_by(9_999_991);
         let days = (0..1_200 * 366).map(|day| SECONDS_FIRST + 1_500 * 31_556_952 + day * 86_400 + 86_399);
         for seconds in all.chain(days).chain([SECONDS_LAST]) {
-            let mut out = Vec::new();
-            put_date_time(&mut out, (seconds - SECONDS_FIRST).unsigned_abs());
-            out.push(b'Z');
-            assert_eq!(String::from_utf8_lossy(&out), Timestamp::from_unix_s(seconds).to_string());
+            let (mut proto, mut json) = (Vec::new(), Vec::new());
+            put_pair(&mut proto, seconds, 0);
+            timestamp_to_json(&mut json, &proto).expect("in range");
+            assert_eq!(json, format!("\"{}\"", Timestamp::from_unix_s(seconds)).into_bytes());
         }
     }
 

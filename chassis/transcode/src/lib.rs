@@ -39,6 +39,7 @@ mod options;
 mod path;
 mod scalar;
 mod schema;
+mod sink;
 mod straight;
 mod to_json;
 mod wire;

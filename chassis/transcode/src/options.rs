@@ -8,6 +8,21 @@ const HTTP: u32 = 72_295_728;
 const POLICY: u32 = 50_100;
 const LIFECYCLE: u32 = 50_101;
 const HTTP_STATUS: u32 = 50_102;
+const REQUIRED: u32 = 50_103;
+const EXAMPLE: u32 = 50_104;
+
+/// What the options of a field tell its readers: whether it is required, and an example of it.
+pub(crate) fn field_documentation(options: &[u8]) -> Done<(bool, String)> {
+    let (mut required, mut example) = (false, String::new());
+    for (number, value) in records(options)? {
+        match (number, value) {
+            (REQUIRED, Value::Varint(n)) => required = n != 0,
+            (EXAMPLE, Value::Bytes(bytes)) => example = text(bytes)?.to_owned(),
+            _ => {}
+        }
+    }
+    Ok((required, example))
+}
 
 /// The HTTP status that the options of an enum value name.
 pub(crate) fn http_status(options: &[u8]) -> Done<Option<u16>> {

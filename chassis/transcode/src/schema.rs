@@ -98,6 +98,10 @@ pub struct Field {
     pub oneof: Option<u16>,
     /// Whether the proto file marks it deprecated.
     pub deprecated: bool,
+    /// Whether the contract says that a request is refused without it. Documentation: nothing is checked here.
+    pub required: bool,
+    /// A value for examples, as the contract has it; empty for none.
+    pub example: String,
     /// What the proto file says above it.
     pub comment: String,
     /// `"unitPrice":`, as it is written.
@@ -371,10 +375,24 @@ impl Schema {
         let reasons = self.enums.iter().filter(|e| e.name.rsplit('.').next() == Some("Reason"));
         reasons.flat_map(|e| &e.values)
     }
+
+    /// The values of the enum `Reason` in the package of `service`: why it refuses.
+    pub fn reasons_of(&self, service: &Service) -> &[EnumValue] {
+        let package = service.name.strip_suffix(service.short_name()).unwrap_or_default();
+        let reasons = self.enums.iter().find(|e| e.name.strip_prefix(package) == Some("Reason"));
+        reasons.map_or(&[], |e| &e.values)
+    }
 }
 
 impl Service {
     /// The name without its package: `OrderService`.
+    pub fn short_name(&self) -> &str {
+        self.name.rsplit('.').next().unwrap_or(&self.name)
+    }
+}
+
+impl Enum {
+    /// The name without its package.
     pub fn short_name(&self) -> &str {
         self.name.rsplit('.').next().unwrap_or(&self.name)
     }

@@ -5,12 +5,11 @@
 //! Everything else, faults included, is left to the thorough way in `to_json`, which writes the same texts: this
 //! way ends with `None`, and whoever called it starts over there. It is therefore tried once per answer, at the
 //! top, and no nesting can multiply the work.
-use crate::json::put_json_bytes;
 use crate::known;
-use crate::scalar::{put_base64, put_number};
-use crate::schema::{Cardinality, Field, Kind, Message, MessageId, Schema, Shape};
-use crate::to_json::{Encoder, put_enumeration};
-use crate::wire::{Reader, Value, WIRE_DEPTH_MAX};
+use crate::schema::{Cardinality, EnumId, Field, Kind, Message, MessageId, Schema, Shape};
+use crate::sink::{Piece, Sink, Span};
+use crate::to_json::{Encoder, put_scalar};
+use crate::wire::{Reader, WIRE_DEPTH_MAX};
 
 /// How many `oneof`s of a message can be watched.
 const ONEOFS_MAX: u16 = 64;
@@ -27,9 +26,9 @@ pub(crate) struct Member {
     /// The bit of its `oneof`, or none.
     oneof: u64,
     /// `,"unitPrice":`
-    key: Box<[u8]>,
+    key: Piece,
     /// `,"unitPrice":"0"`, or nothing when an absent field is not written.
-    absent: Box<[u8]>,
+    absent: Piece,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -70,93 +69,98 @@ fn member(schema: &Schema, field: &Field) -> Member {
         tag: field.number << 3 | u32::from(wire_type),
         form,
         oneof: field.oneof.filter(|index| *index < ONEOFS_MAX).map_or(0, |index| 1 << index),
-        key: key.into(),
-        absent: absent.into(),
+        key: Piece::new(&key),
+        absent: Piece::new(&absent),
     }
 }
 
 /// Appends the JSON form of `message`. With `None`, what was appended so far is of no use.
 pub(crate) fn write(schema: &Schema, message: MessageId, proto: &[u8], out: &mut Vec<u8>) -> Option<()> {
-    Writer { schema, out }.message(message, proto, 0)
+    let mut writer = Writer { schema, out: Sink::new(out, proto.len()) };
+    let written = writer.message(message, Span { all: proto, start: 0, end: proto.len() }, 0);
+    writer.out.close();
+    written
 }
 
 struct Writer<'s, 'o> {
     schema: &'s Schema,
-    out: &'o mut Vec<u8>,
+    out: Sink<'o>,
 }
 
 impl Writer<'_, '_> {
-    fn message(&mut self, id: MessageId, bytes: &[u8], depth: usize) -> Option<()> {
+    fn message(&mut self, id: MessageId, span: Span<'_>, depth: usize) -> Option<()> {
         if depth > WIRE_DEPTH_MAX {
             return None;
         }
         match self.schema.get(id).shape {
-            Shape::Plain => self.object(id, bytes, depth),
-            Shape::Timestamp => known::timestamp_to_json(self.out, bytes).ok(),
-            Shape::Duration | Shape::FieldMask | Shape::Wrapper => self.thorough(id, bytes, depth),
-            Shape::Struct | Shape::Value | Shape::ListValue | Shape::Any => self.thorough(id, bytes, depth),
+            Shape::Plain => self.object(id, span, depth),
+            Shape::Timestamp => {
+                let (text, length) = known::timestamp_text(span.bytes()).ok()?;
+                self.out.step(&text, length);
+                Some(())
+            }
+            Shape::Duration | Shape::FieldMask | Shape::Wrapper => self.thorough(id, span, depth),
+            Shape::Struct | Shape::Value | Shape::ListValue | Shape::Any => self.thorough(id, span, depth),
         }
     }
 
-    fn thorough(&mut self, id: MessageId, bytes: &[u8], depth: usize) -> Option<()> {
-        Encoder::new(self.schema, self.out).message(id, bytes, depth).ok()
+    fn thorough(&mut self, id: MessageId, span: Span<'_>, depth: usize) -> Option<()> {
+        let schema = self.schema;
+        self.out.put_with(|out| Encoder::new(schema, out).message(id, span.bytes(), depth)).ok()
     }
 
     /// Fields and records are gone through side by side. A record that no field took when it was its turn is
     /// unknown, out of order, there twice or of another type; then the last tag is not the end.
-    fn object(&mut self, id: MessageId, bytes: &[u8], depth: usize) -> Option<()> {
+    fn object(&mut self, id: MessageId, span: Span<'_>, depth: usize) -> Option<()> {
         let schema = self.schema;
-        let start = self.out.len();
-        let mut reader = Reader::new(bytes);
-        let mut tag = next_tag(&mut reader)?;
+        let start = self.out.at();
+        let mut records = Records { all: span.all, at: span.start, end: span.end };
+        let mut tag = records.tag()?;
         let mut oneofs = 0;
         for member in schema.members(id) {
             if tag != member.tag {
-                self.out.extend_from_slice(&member.absent);
+                self.out.piece(&member.absent);
                 continue;
             }
             if oneofs & member.oneof != 0 {
                 return None;
             }
             oneofs |= member.oneof;
-            self.out.extend_from_slice(&member.key);
-            tag = self.member(member, &mut reader, depth)?;
+            self.out.piece(&member.key);
+            tag = self.member(member, &mut records, depth)?;
         }
         if tag != END {
             return None;
         }
         // Every member begins with a comma; that of the first stands where the object opens.
-        match self.out.get_mut(start) {
-            Some(comma) => *comma = b'{',
-            None => self.out.push(b'{'),
-        }
+        self.out.set(start, b'{');
         self.out.push(b'}');
         Some(())
     }
 
     /// Writes the values of one field; returns the tag that comes after them.
-    #[inline]
-    fn member<'a>(&mut self, member: &Member, reader: &mut Reader<'a>, depth: usize) -> Option<u32> {
+    #[inline(always)]
+    fn member(&mut self, member: &Member, records: &mut Records<'_>, depth: usize) -> Option<u32> {
         match member.form {
             Form::Single(kind) => {
-                self.value(kind, reader, depth)?;
-                next_tag(reader)
+                self.value(kind, records, depth)?;
+                records.tag()
             }
-            Form::List(kind) => self.list(kind, member.tag, reader, depth),
+            Form::List(kind) => self.list(kind, member.tag, records, depth),
             Form::Packed(kind) => {
-                self.packed(kind, reader.bytes().ok()?, depth)?;
-                next_tag(reader)
+                self.packed(kind, records.span()?, depth)?;
+                records.tag()
             }
-            Form::Map(entry) => self.map(entry, member.tag, reader, depth),
+            Form::Map(entry) => self.map(entry, member.tag, records, depth),
             Form::Unusual => None,
         }
     }
 
-    fn list(&mut self, kind: Kind, tag: u32, reader: &mut Reader<'_>, depth: usize) -> Option<u32> {
+    fn list(&mut self, kind: Kind, tag: u32, records: &mut Records<'_>, depth: usize) -> Option<u32> {
         self.out.push(b'[');
         loop {
-            self.value(kind, reader, depth)?;
-            let next = next_tag(reader)?;
+            self.value(kind, records, depth)?;
+            let next = records.tag()?;
             if next != tag {
                 self.out.push(b']');
                 return Some(next);
@@ -165,12 +169,12 @@ impl Writer<'_, '_> {
         }
     }
 
-    fn packed(&mut self, kind: Kind, bytes: &[u8], depth: usize) -> Option<()> {
-        let mut reader = Reader::new(bytes);
+    fn packed(&mut self, kind: Kind, span: Span<'_>, depth: usize) -> Option<()> {
+        let mut values = Records { all: span.all, at: span.start, end: span.end };
         self.out.push(b'[');
-        while !reader.is_empty() {
-            self.value(kind, &mut reader, depth)?;
-            if !reader.is_empty() {
+        while values.at < values.end {
+            self.value(kind, &mut values, depth)?;
+            if values.at < values.end {
                 self.out.push(b',');
             }
         }
@@ -179,55 +183,123 @@ impl Writer<'_, '_> {
     }
 
     /// Maps are written sorted, which needs all of their entries.
-    fn map(&mut self, entry: MessageId, tag: u32, reader: &mut Reader<'_>, depth: usize) -> Option<u32> {
-        let mut entries = vec![reader.bytes().ok()?];
-        let mut next = next_tag(reader)?;
+    fn map(&mut self, entry: MessageId, tag: u32, records: &mut Records<'_>, depth: usize) -> Option<u32> {
+        let mut entries = vec![records.span()?.bytes()];
+        let mut next = records.tag()?;
         while next == tag {
-            entries.push(reader.bytes().ok()?);
-            next = next_tag(reader)?;
+            entries.push(records.span()?.bytes());
+            next = records.tag()?;
         }
-        let entry = self.schema.get(entry);
-        Encoder::new(self.schema, self.out).map_of(entry, &entries, depth).ok()?;
+        let schema = self.schema;
+        let entry = schema.get(entry);
+        self.out.put_with(|out| Encoder::new(schema, out).map_of(entry, &entries, depth)).ok()?;
         Some(next)
     }
 
     #[inline]
-    fn value(&mut self, kind: Kind, reader: &mut Reader<'_>, depth: usize) -> Option<()> {
+    fn value(&mut self, kind: Kind, records: &mut Records<'_>, depth: usize) -> Option<()> {
         match kind {
-            Kind::String => put_json_bytes(self.out, reader.bytes().ok()?).ok()?,
-            Kind::Message(id) => self.message(id, reader.bytes().ok()?, depth + 1)?,
-            Kind::Bytes => {
+            Kind::String => self.out.text(records.span()?).ok()?,
+            Kind::Message(id) => self.message(id, records.span()?, depth + 1)?,
+            Kind::Enum(id) => self.enumeration(id, records.varint()? as i32)?,
+            Kind::Bool => match records.varint()? {
+                0 => self.out.put(b"false"),
+                _ => self.out.put(b"true"),
+            },
+            Kind::Int32 => self.out.signed(i64::from(records.varint()? as i32)),
+            Kind::Uint32 => self.out.unsigned(u64::from(records.varint()? as u32)),
+            Kind::Int64 => {
                 self.out.push(b'"');
-                put_base64(self.out, reader.bytes().ok()?);
+                self.out.signed(records.varint()? as i64);
                 self.out.push(b'"');
             }
-            Kind::Enum(id) => {
-                put_enumeration(self.out, self.schema.get_enum(id), reader.varint().ok()? as i32);
+            Kind::Uint64 => {
+                self.out.push(b'"');
+                self.out.unsigned(records.varint()?);
+                self.out.push(b'"');
             }
-            Kind::Double | Kind::Fixed64 | Kind::Sfixed64 => {
-                put_number(self.out, kind, Value::Fixed64(reader.fixed64().ok()?));
+            Kind::Bytes | Kind::Double | Kind::Float | Kind::Fixed64 | Kind::Sfixed64 => {
+                self.rare(kind, records)?;
             }
-            Kind::Float | Kind::Fixed32 | Kind::Sfixed32 => {
-                put_number(self.out, kind, Value::Fixed32(reader.fixed32().ok()?));
-            }
-            Kind::Int64 | Kind::Uint64 | Kind::Int32 | Kind::Bool | Kind::Uint32 => {
-                put_number(self.out, kind, Value::Varint(reader.varint().ok()?));
-            }
-            Kind::Sint32 | Kind::Sint64 => {
-                put_number(self.out, kind, Value::Varint(reader.varint().ok()?));
-            }
+            Kind::Fixed32 | Kind::Sfixed32 | Kind::Sint32 | Kind::Sint64 => self.rare(kind, records)?,
         }
+        Some(())
+    }
+
+    fn enumeration(&mut self, id: EnumId, number: i32) -> Option<()> {
+        let of = self.schema.get_enum(id);
+        match of.name_of(number).map(str::as_bytes) {
+            Some(_) if of.is_null => self.out.put(b"null"),
+            Some(name) => self.out.text(Span { all: name, start: 0, end: name.len() }).ok()?,
+            None => self.out.signed(i64::from(number)),
+        }
+        Some(())
+    }
+
+    fn rare(&mut self, kind: Kind, records: &mut Records<'_>) -> Option<()> {
+        let mut reader = Reader::new(&records.all[records.at..records.end]);
+        let before = reader.left();
+        let value = reader.value(kind.wire_type()).ok()?;
+        records.at += before - reader.left();
+        self.out.put_with(|out| put_scalar(out, kind, value));
         Some(())
     }
 }
 
-/// The next record's tag, [`END`] behind the last one.
-#[inline]
-fn next_tag(reader: &mut Reader<'_>) -> Option<u32> {
-    if reader.is_empty() {
-        return Some(END);
+/// Reads records like [`Reader`], but from a place within the whole message, because short texts are copied with
+/// what stands behind them.
+struct Records<'a> {
+    all: &'a [u8],
+    at: usize,
+    end: usize,
+}
+
+impl<'a> Records<'a> {
+    /// The next record's tag, [`END`] behind the last one.
+    #[inline(always)]
+    fn tag(&mut self) -> Option<u32> {
+        if self.at == self.end {
+            return Some(END);
+        }
+        u32::try_from(self.varint()?).ok().filter(|tag| *tag != END)
     }
-    u32::try_from(reader.varint().ok()?).ok().filter(|tag| *tag != END)
+
+    #[inline(always)]
+    fn varint(&mut self) -> Option<u64> {
+        let bytes = self.all.get(self.at..self.end)?;
+        match bytes {
+            [byte @ 0..=0x7f, ..] => {
+                self.at += 1;
+                Some(u64::from(*byte))
+            }
+            [low, high @ 0..=0x7f, ..] => {
+                self.at += 2;
+                Some(u64::from(*low & 0x7f) | u64::from(*high) << 7)
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    #[cold]
+    fn long_varint(&mut self) -> Option<u64> {
+        let mut reader = Reader::new(&self.all[self.at..self.end]);
+        let before = reader.left();
+        let value = reader.varint().ok()?;
+        self.at += before - reader.left();
+        Some(value)
+    }
+
+    /// A length-delimited value.
+    #[inline(always)]
+    fn span(&mut self) -> Option<Span<'a>> {
+        let length = usize::try_from(self.varint()?).ok()?;
+        let start = self.at;
+        if length > self.end - start {
+            return None;
+        }
+        self.at += length;
+        Some(Span { all: self.all, start, end: self.at })
+    }
 }
 
 #[cfg(test)]

@@ -225,15 +225,10 @@ impl<'s, 'a, 'o> Encoder<'s, 'a, 'o> {
         match (kind, value) {
             (Kind::Message(id), Value::Bytes(bytes)) => return self.message(id, bytes, depth + 1),
             (Kind::String, Value::Bytes(bytes)) => put_json_bytes(self.out, bytes)?,
-            (Kind::Bytes, Value::Bytes(bytes)) => {
-                self.out.push(b'"');
-                put_base64(self.out, bytes);
-                self.out.push(b'"');
-            }
             (Kind::Enum(id), Value::Varint(n)) => {
                 put_enumeration(self.out, self.schema.get_enum(id), n as i32)
             }
-            (kind, value) => put_number(self.out, kind, value),
+            (kind, value) => put_scalar(self.out, kind, value),
         }
         Ok(())
     }
@@ -333,8 +328,20 @@ impl<'s, 'a, 'o> Encoder<'s, 'a, 'o> {
     }
 }
 
+/// Appends the JSON form of a number, a bool or bytes. `value` has the wire type of `kind`.
+pub(crate) fn put_scalar(out: &mut Vec<u8>, kind: Kind, value: Value<'_>) {
+    match (kind, value) {
+        (Kind::Bytes, Value::Bytes(bytes)) => {
+            out.push(b'"');
+            put_base64(out, bytes);
+            out.push(b'"');
+        }
+        (kind, value) => put_number(out, kind, value),
+    }
+}
+
 /// Appends the JSON form of a value of an enum: its name if it has one.
-pub(crate) fn put_enumeration(out: &mut Vec<u8>, of: &Enum, number: i32) {
+fn put_enumeration(out: &mut Vec<u8>, of: &Enum, number: i32) {
     match of.name_of(number) {
         Some(_) if of.is_null => out.extend_from_slice(b"null"),
         Some(name) => put_json_text(out, name),

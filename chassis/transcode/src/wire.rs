@@ -60,6 +60,11 @@ impl<'a> Reader<'a> {
         Self { rest: bytes }
     }
 
+    /// How many bytes are left.
+    pub(crate) fn left(&self) -> usize {
+        self.rest.len()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
@@ -81,6 +86,18 @@ impl<'a> Reader<'a> {
         Ok(Some((number, value)))
     }
 
+    /// Goes on behind a tag of one byte if it comes next.
+    #[inline]
+    pub(crate) fn skip_tag(&mut self, tag: u8) -> bool {
+        match self.rest {
+            [first, rest @ ..] if *first == tag => {
+                self.rest = rest;
+                true
+            }
+            _ => false,
+        }
+    }
+
     fn tag(&mut self) -> Result<(u32, u8), WireFault> {
         let tag = u32::try_from(self.varint()?).map_err(|_| WireFault::BadTag)?;
         if tag >> 3 == 0 {
@@ -89,7 +106,8 @@ impl<'a> Reader<'a> {
         Ok((tag >> 3, (tag & 7) as u8))
     }
 
-    fn value(&mut self, wire_type: u8) -> Result<Value<'a>, WireFault> {
+    /// The value of a record of this wire type, which must be no group.
+    pub(crate) fn value(&mut self, wire_type: u8) -> Result<Value<'a>, WireFault> {
         match wire_type {
             0 => self.varint().map(Value::Varint),
             1 => self.fixed64().map(Value::Fixed64),
@@ -115,7 +133,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn varint(&mut self) -> Result<u64, WireFault> {
         match self.rest {
             [byte @ 0..=0x7f, rest @ ..] => {
@@ -130,6 +148,7 @@ impl<'a> Reader<'a> {
         }
     }
 
+    #[cold]
     fn long_varint(&mut self) -> Result<u64, WireFault> {
         let mut value = 0u64;
         for shift in 0..10 {
