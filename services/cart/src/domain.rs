@@ -29,7 +29,7 @@ pub const NOT_SOLD_IN_MARKET: &str = "NOT_SOLD_IN_MARKET";
 pub const CART_FULL: &str = "CART_FULL";
 /// The line would have more pieces than it can have.
 pub const QUANTITY_TOO_HIGH: &str = "QUANTITY_TOO_HIGH";
-/// The op_id was used for something else.
+/// The opId was used for something else.
 pub const OP_ID_REUSED: &str = "OP_ID_REUSED";
 /// The caller saw an older version of the cart.
 pub const VERSION_MISMATCH: &str = "VERSION_MISMATCH";
@@ -271,14 +271,14 @@ impl Active {
     /// Whether this very addition was made before.
     ///
     /// # Errors
-    /// `OP_ID_REUSED` when another one was made under the same op_id.
+    /// `OP_ID_REUSED` when another one was made under the same opId.
     pub fn repeats(&self, op_id: &str, sku: &Sku, quantity: u32) -> Result<bool, Rejection> {
         match self.ops.iter().rev().find(|op| *op.id == *op_id) {
             None => Ok(false),
             Some(op) if op.sku == *sku && op.quantity == quantity => Ok(true),
             Some(_) => {
-                Err(Rejection::new(OP_ID_REUSED, "this op_id was used to add something else; take a new one")
-                    .with("op_id", op_id))
+                Err(Rejection::new(OP_ID_REUSED, "this opId was used to add something else; take a new one")
+                    .with("opId", op_id))
             }
         }
     }
@@ -356,13 +356,15 @@ fn line_for(active: &Active, add: &Add) -> Result<u32, Rejection> {
 }
 
 fn within_bounds(has: u32, more: u32, sku: &Sku) -> Result<(), Rejection> {
-    let fits = has.checked_add(more).is_some_and(|sum| sum <= QUANTITY_MAX);
-    fits.then_some(()).ok_or_else(|| {
-        Rejection::new(QUANTITY_TOO_HIGH, format!("a line can have at most {QUANTITY_MAX} pieces of {sku}"))
-            .with("sku", sku)
-            .with("quantity_max", QUANTITY_MAX)
-            .with("quantity", has)
-    })
+    if has.checked_add(more).is_some_and(|sum| sum <= QUANTITY_MAX) {
+        return Ok(());
+    }
+    let already = if has == 0 { String::new() } else { format!("; this one has {has} already") };
+    let message = format!("a line can have at most {QUANTITY_MAX} pieces of {sku}{already}");
+    Err(Rejection::new(QUANTITY_TOO_HIGH, message)
+        .with("sku", sku)
+        .with("quantity_max", QUANTITY_MAX)
+        .with("quantity", more))
 }
 
 /// Sets a line's quantity; 0 takes it out.

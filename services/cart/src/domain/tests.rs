@@ -86,7 +86,9 @@ fn additions_of_one_sku_share_a_line_and_others_get_the_next_number() {
 fn an_op_id_counts_once_and_is_not_for_two_things() {
     let before = || vec![opened(), added(1, "A", 2, "op1")];
     adding(before(), command("A", 2, "op1")).then_nothing();
-    adding(before(), command("A", 3, "op1")).then_rejects(OP_ID_REUSED);
+    let reused = adding(before(), command("A", 3, "op1")).then_rejects(OP_ID_REUSED);
+    assert_eq!(reused.metadata["opId"], "op1", "as the request names it");
+    assert!(reused.message.contains("opId"), "{}", reused.message);
     adding(before(), command("B", 2, "op1")).then_rejects(OP_ID_REUSED);
     let removed = CartEvent::ItemRemoved(ItemRemoved { line: 1 });
     adding([before(), vec![removed]].concat(), command("A", 2, "op1")).then_nothing();
@@ -104,11 +106,12 @@ fn only_the_last_op_ids_are_remembered() {
 fn a_line_and_a_cart_have_bounds() {
     let before = || vec![opened(), added(1, "A", QUANTITY_MAX - 1, "op1")];
     adding(before(), command("A", 1, "op2")).then(vec![added(1, "A", 1, "op2")]);
-    assert_eq!(
-        adding(before(), command("A", 2, "op2")).then_rejects(QUANTITY_TOO_HIGH).metadata["quantity_max"],
-        "10000"
-    );
-    adding(before(), command("B", QUANTITY_MAX + 1, "op2")).then_rejects(QUANTITY_TOO_HIGH);
+    let more = adding(before(), command("A", 2, "op2")).then_rejects(QUANTITY_TOO_HIGH);
+    assert_eq!([&more.metadata["quantity"], &more.metadata["quantity_max"]], ["2", "10000"]);
+    assert!(more.message.ends_with("this one has 9999 already"), "{}", more.message);
+    let new = adding(before(), command("B", QUANTITY_MAX + 1, "op2")).then_rejects(QUANTITY_TOO_HIGH);
+    assert_eq!(new.metadata["quantity"], "10001", "what was asked for");
+    assert!(!new.message.contains("already"), "{}", new.message);
     adding(before(), command("A", u32::MAX, "op2")).then_rejects(QUANTITY_TOO_HIGH);
     adding(vec![], command("A", QUANTITY_MAX + 1, "op1")).then_rejects(QUANTITY_TOO_HIGH);
     let mut full = vec![opened()];
