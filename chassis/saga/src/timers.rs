@@ -18,6 +18,7 @@ const PAUSE_AFTER_FAULT: Duration = Duration::from_millis(500);
 pub type OnDue = Arc<dyn Fn(Timer) -> BoxFuture<'static, Result<(), CommitError>> + Send + Sync>;
 
 /// Watches the timers of one service.
+#[derive(Clone)]
 pub struct Timers {
     store: EventStore,
     on_due: OnDue,
