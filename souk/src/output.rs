@@ -54,6 +54,12 @@ pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     lines.map(|line| line + "\n").collect()
 }
 
+/// So many of a thing, whose plural takes an s: `1 product`, `2,000 products`.
+pub fn counted(count: usize, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", thousands(count as u64))
+}
+
 /// `1234567` as `1,234,567`.
 pub fn thousands(number: impl Into<i128>) -> String {
     let number: i128 = number.into();
@@ -78,5 +84,6 @@ mod tests {
         assert_eq!(table(&["what", "count"], &rows), "what    count\norders      7\nx       1,234\n");
         assert_eq!(thousands(-1_234_567), "-1,234,567");
         assert_eq!(thousands(12), "12");
+        assert_eq!([0, 1, 2_000].map(|n| counted(n, "SKU")), ["0 SKUs", "1 SKU", "2,000 SKUs"]);
     }
 }

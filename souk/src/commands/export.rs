@@ -3,7 +3,7 @@ use super::import::Home;
 use super::import::stock::{Level, levels};
 use super::reach::Place;
 use crate::failure::{Failure, exit};
-use crate::output;
+use crate::output::{self, counted};
 use crate::rest::{Rest, encode, patiently};
 use crate::shopify::{self, Product};
 use clap::Args;
@@ -22,7 +22,8 @@ const STATUSES: [&str; 3] =
 
 /// Write the catalogue as a Shopify-format CSV file.
 ///
-/// Importing the file into the same shop changes nothing. Example: souk export products.csv
+/// Importing the file into the same shop changes nothing. When no shop listens, the one in the data folder is
+/// started meanwhile. Example: souk export products.csv
 #[derive(Args)]
 pub struct Export {
     /// The file; - writes to standard output
@@ -50,7 +51,11 @@ impl Export {
             replace(&self.file, &text)?;
         }
         let variants: usize = products.iter().map(|product| product.variants.len()).sum();
-        output::note(&format!("{} products in {variants} variants were written", products.len()));
+        output::note(&format!(
+            "wrote {} in {}",
+            counted(products.len(), "product"),
+            counted(variants, "variant")
+        ));
         Ok(())
     }
 }

@@ -6,16 +6,17 @@ mod tests;
 
 use super::reach::{self, Place};
 use crate::failure::{Failure, exit};
-use crate::output;
+use crate::output::{self, counted};
 use crate::rest::Rest;
 use crate::shopify::{self, Catalogue, HomeMarket};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
-use products::{Outcomes, put_all};
+use products::{Outcomes, preview_all, put_all};
 use souk_contracts::terms::{Location, Market};
 use souk_kernel::Currency;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use stock::Stocked;
 
 /// The longest file that is read; it is held in memory.
 const FILE_BYTES_MAX: u64 = 512 << 20;
@@ -26,7 +27,9 @@ const CONCURRENCY: u16 = 16;
 /// Read products from a Shopify-format CSV file.
 ///
 /// The whole file is checked first; one bad row, and nothing is written. Importing a file again changes
-/// nothing. Example: souk import products.csv --market GB --currency GBP
+/// nothing. Only SKUs that were never in stock are stocked: where the shop has another quantity than the
+/// file, it is left alone and counted. When no shop listens, the one in the data folder is started meanwhile
+/// and stopped afterwards. Example: souk import products.csv --market GB --currency GBP
 #[derive(Args)]
 pub struct Import {
     /// The file; - reads standard input
@@ -38,7 +41,7 @@ pub struct Import {
     /// Where delivered stock is put
     #[arg(long, value_name = "NAME", default_value = "main")]
     location: Location,
-    /// Check the file, and write nothing
+    /// Write nothing: check the file and, if the shop listens, say what would change
     #[arg(long)]
     dry_run: bool,
     /// Leave stock alone
@@ -83,29 +86,57 @@ impl Import {
     /// Reads, checks, writes, and says what has changed.
     pub fn run(self, file: Option<&Path>) -> Result<(), Failure> {
         let catalogue = shopify::read(&bytes(&self.file)?, &self.home.clone().into());
-        let catalogue = catalogue.map_err(|refused| Failure::new(exit::DATA, refused))?;
+        let catalogue = catalogue.map_err(|refused| self.refused(&refused))?;
         for note in &catalogue.notes {
             output::note(&format!("note: {note}"));
         }
-        if self.dry_run {
-            output::note("the file is good; nothing was written");
-            self.print(&Summary::unsent(&catalogue));
-            return Ok(());
-        }
-        let summary = super::up::runtime()?.block_on(self.send(file, &catalogue))?;
+        let runtime = super::up::runtime()?;
+        let summary = match self.dry_run {
+            true => runtime.block_on(self.try_out(file, &catalogue))?,
+            false => runtime.block_on(self.send(file, &catalogue))?,
+        };
         self.print(&summary);
         summary.settle()
     }
 
     async fn send(&self, file: Option<&Path>, catalogue: &Catalogue) -> Result<Summary, Failure> {
         let reached = self.place.reach(file).await?;
-        let plan =
-            Plan { location: (!self.no_stock).then_some(&self.location), concurrency: self.concurrency };
         let bar = bar(catalogue.products.len());
-        let sent = load(&reached.rest, catalogue, &plan, &bar).await;
+        let sent = load(&reached.rest, catalogue, &self.plan(), &bar).await;
         bar.finish_and_clear();
         reached.leave().await;
         sent
+    }
+
+    async fn try_out(&self, file: Option<&Path>, catalogue: &Catalogue) -> Result<Summary, Failure> {
+        let rest = match self.place.find(file).await {
+            Ok(rest) => rest,
+            Err(failure) if failure.code == exit::CONFIGURATION => return Err(failure),
+            Err(failure) => {
+                output::note(&format!("{failure}; so only the file was checked: it is good"));
+                return Ok(Summary::of_file(catalogue));
+            }
+        };
+        let bar = bar(catalogue.products.len());
+        let previewed = preview(&rest, catalogue, &self.plan(), &bar).await;
+        bar.finish_and_clear();
+        output::note("the file is good; nothing was written");
+        previewed
+    }
+
+    fn plan(&self) -> Plan<'_> {
+        Plan { location: (!self.no_stock).then_some(&self.location), concurrency: self.concurrency }
+    }
+
+    /// Who asked for JSON finds the problems in the result, not in the message.
+    fn refused(&self, refused: &shopify::Refused) -> Failure {
+        match self.output {
+            Format::Table => Failure::new(exit::DATA, refused),
+            Format::Json => {
+                output::line(&refused.json().to_string());
+                Failure::new(exit::DATA, refused.sentence())
+            }
+        }
     }
 
     fn print(&self, summary: &Summary) {
@@ -154,10 +185,25 @@ pub async fn load(
     bar: &ProgressBar,
 ) -> Result<Summary, Failure> {
     let outcomes = put_all(rest, &catalogue.products, usize::from(plan.concurrency), bar).await?;
-    let mut summary = Summary { outcomes, ..Summary::unsent(catalogue) };
+    let mut summary = Summary { extent: Extent::Import, outcomes, ..Summary::of_file(catalogue) };
     if let Some(location) = plan.location {
-        let wanted = stock::deliverable(catalogue, &summary.outcomes);
-        summary.delivered = stock::deliver(rest, &catalogue.hash, location, &wanted).await?;
+        let stated = stock::stated(catalogue, &summary.outcomes);
+        summary.stock = stock::deliver(rest, &catalogue.hash, location, &stated).await?;
+    }
+    Ok(summary)
+}
+
+/// Says what [`load`] would do, and does nothing.
+pub async fn preview(
+    rest: &Rest,
+    catalogue: &Catalogue,
+    plan: &Plan<'_>,
+    bar: &ProgressBar,
+) -> Result<Summary, Failure> {
+    let outcomes = preview_all(rest, &catalogue.products, usize::from(plan.concurrency), bar).await?;
+    let mut summary = Summary { extent: Extent::Preview, outcomes, ..Summary::of_file(catalogue) };
+    if plan.location.is_some() {
+        summary.stock = stock::preview(rest, &stock::stated(catalogue, &summary.outcomes)).await?;
     }
     Ok(summary)
 }
@@ -178,46 +224,82 @@ pub async fn load_demo(url: &str, data: &Path) -> Result<String, Failure> {
     Ok(format!("The demonstration catalogue is on the shelves: {products} products in {variants} variants."))
 }
 
-/// What an import did.
-#[derive(Debug, Clone, PartialEq, Default)]
+/// How far an import went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// The file was checked.
+    File,
+    /// The file was compared with the shop.
+    Preview,
+    /// The file is in the shop.
+    Import,
+}
+
+/// What an import did, or would do.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Summary {
+    /// How far it went.
+    pub extent: Extent,
     /// In the file.
     pub products: usize,
     /// In the file.
     pub variants: usize,
     /// What became of the products.
     pub outcomes: Outcomes,
-    /// SKUs whose first stock was booked.
-    pub delivered: usize,
+    /// What became of the stock.
+    pub stock: Stocked,
 }
 
 impl Summary {
-    fn unsent(catalogue: &Catalogue) -> Self {
-        Self { products: catalogue.products.len(), variants: catalogue.variants(), ..Self::default() }
+    fn of_file(catalogue: &Catalogue) -> Self {
+        Self {
+            extent: Extent::File,
+            products: catalogue.products.len(),
+            variants: catalogue.variants(),
+            outcomes: Outcomes::default(),
+            stock: Stocked::default(),
+        }
     }
 
-    fn rows(&self) -> [(&'static str, usize); 7] {
-        [
-            ("products", self.products),
-            ("variants", self.variants),
-            ("created", self.outcomes.created),
-            ("updated", self.outcomes.updated),
-            ("unchanged", self.outcomes.unchanged),
-            ("failed", self.outcomes.failed.len()),
-            ("stocked", self.delivered),
-        ]
+    /// Names in JSON, words in the table of a preview, figures. What was not looked at is not zero: it is absent.
+    fn rows(&self) -> Vec<(&'static str, &'static str, usize)> {
+        let mut rows = vec![("products", "products", self.products), ("variants", "variants", self.variants)];
+        if self.extent != Extent::File {
+            rows.extend([
+                ("created", "to create", self.outcomes.created),
+                ("updated", "to update", self.outcomes.updated),
+                ("unchanged", "unchanged", self.outcomes.unchanged),
+                ("failed", "to refuse", self.outcomes.failed.len()),
+                ("stocked", "to stock", self.stock.delivered),
+            ]);
+        }
+        rows
     }
 
     fn table(&self) -> String {
-        let row = |(name, count): (&str, usize)| vec![name.to_owned(), output::thousands(count as i64)];
-        output::table(&["what", "count"], &self.rows().map(row))
+        let row = |(done, to_do, count): (&str, &str, usize)| {
+            let name = if self.extent == Extent::Preview { to_do } else { done };
+            vec![name.to_owned(), output::thousands(count as u64)]
+        };
+        let rows: Vec<_> = self.rows().into_iter().map(row).collect();
+        let mut text = output::table(&["what", "count"], &rows);
+        if self.stock.differing > 0 {
+            let was = if self.extent == Extent::Preview { "would be" } else { "was" };
+            let skus = counted(self.stock.differing, "SKU");
+            text.push_str(&format!("stock of {skus} differs and {was} left alone\n"));
+        }
+        text
     }
 
     fn json(&self) -> serde_json::Value {
         let mut object: serde_json::Map<_, _> =
-            self.rows().map(|(name, count)| (name.to_owned(), count.into())).into_iter().collect();
-        let failure = |(handle, error): &(String, crate::rest::RestError)| serde_json::json!({"handle": handle, "error": error.to_string()});
-        object.insert("failures".to_owned(), self.outcomes.failed.iter().map(failure).collect());
+            self.rows().into_iter().map(|(name, _, count)| (name.to_owned(), count.into())).collect();
+        object.insert("dryRun".to_owned(), (self.extent != Extent::Import).into());
+        if self.extent != Extent::File {
+            let failure = |(handle, error): &(String, crate::rest::RestError)| serde_json::json!({"handle": handle, "error": error.to_string()});
+            object.insert("failures".to_owned(), self.outcomes.failed.iter().map(failure).collect());
+            object.insert("stockDiffers".to_owned(), self.stock.differing.into());
+        }
         object.into()
     }
 
@@ -228,6 +310,12 @@ impl Summary {
         }
         let lines: Vec<_> =
             self.outcomes.failed.iter().map(|(handle, error)| format!("\n  {handle}: {error}")).collect();
-        Err(Failure::new(exit::DATA, format!("{} products were refused:{}", lines.len(), lines.concat())))
+        let were = match (self.extent, lines.len()) {
+            (Extent::Preview, _) => "would be",
+            (Extent::File | Extent::Import, 1) => "was",
+            (Extent::File | Extent::Import, _) => "were",
+        };
+        let products = counted(lines.len(), "product");
+        Err(Failure::new(exit::DATA, format!("{products} {were} refused:{}", lines.concat())))
     }
 }

@@ -17,7 +17,7 @@ pub struct Place {
     /// The address of the shop [default: http:// and the configured gateway.listen]
     #[arg(long, value_name = "URL", value_parser = url)]
     url: Option<String>,
-    /// The data folder of the shop [default: ./souk-data]
+    /// The data folder of the shop, which is started from it when none listens [default: ./souk-data]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
 }
@@ -41,16 +41,27 @@ pub struct Reached {
 impl Place {
     /// Finds the shop. When none answers on this machine and nobody uses its data, it is started here.
     pub async fn reach(&self, file: Option<&Path>) -> Result<Reached, Failure> {
-        let flag = self.data.as_ref().map(|data| data.display().to_string());
-        let config = settings::load(file, &[("data.dir", flag)])?;
-        let data = settings::data_dir(&config);
-        let url = self.url.clone().unwrap_or_else(|| format!("http://{}", config.address("gateway.listen")));
-        let anybody = Rest::new(&url, None);
-        match anybody.get("/api/v1/categories").await {
-            Ok(_) => Ok(Reached { rest: anybody.with_token(&staff_token(&data)?), local: None }),
+        let (url, data) = self.resolve(file)?;
+        match listening(&url).await {
+            Ok(anybody) => Ok(Reached { rest: anybody.with_token(&staff_token(&data)?), local: None }),
             Err(error @ RestError::Unreachable { .. }) if is_this_machine(&url) => start(&data, &error).await,
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Finds the shop if it answers; none is started.
+    pub async fn find(&self, file: Option<&Path>) -> Result<Rest, Failure> {
+        let (url, data) = self.resolve(file)?;
+        let anybody = listening(&url).await?;
+        Ok(anybody.with_token(&staff_token(&data)?))
+    }
+
+    /// The address and the data folder.
+    fn resolve(&self, file: Option<&Path>) -> Result<(String, PathBuf), Failure> {
+        let flag = self.data.as_ref().map(|data| data.display().to_string());
+        let config = settings::load(file, &[("data.dir", flag)])?;
+        let url = self.url.clone().unwrap_or_else(|| format!("http://{}", config.address("gateway.listen")));
+        Ok((url, settings::data_dir(&config)))
     }
 }
 
@@ -59,11 +70,14 @@ pub fn staff(url: &str, data: &Path) -> Result<Rest, Failure> {
     Ok(Rest::new(url, Some(staff_token(data)?)))
 }
 
+async fn listening(url: &str) -> Result<Rest, RestError> {
+    let anybody = Rest::new(url, None);
+    anybody.get("/api/v1/categories").await?;
+    Ok(anybody)
+}
+
 async fn start(data: &Path, error: &RestError) -> Result<Reached, Failure> {
-    let local = Local::start(data).await.map_err(|failure| Failure {
-        message: format!("{error}; and the shop cannot be started here: {failure}"),
-        ..failure
-    })?;
+    let local = Local::start(data).await.map_err(|failure| not_started(error, failure))?;
     match staff(&local.url(), data) {
         Ok(rest) => {
             output::note(&format!("{error}; the shop in {} runs in this process meanwhile", data.display()));
@@ -74,6 +88,16 @@ async fn start(data: &Path, error: &RestError) -> Result<Reached, Failure> {
             Err(failure)
         }
     }
+}
+
+/// A locked folder is most often that of a shop which runs and listens elsewhere.
+fn not_started(error: &RestError, failure: Failure) -> Failure {
+    let advice = match failure.code {
+        exit::TRY_AGAIN => "; if that is the shop, name the address at which it listens with --url",
+        _ => "",
+    };
+    let message = format!("{error}; and the shop cannot be started here: {failure}{advice}");
+    Failure { message, ..failure }
 }
 
 fn staff_token(data: &Path) -> Result<String, Failure> {
@@ -122,6 +146,21 @@ mod tests {
         let movements = reached.rest.get("/api/v1/stock/any/movements").await;
         movements.expect("the caller is staff of that shop");
         reached.leave().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_shop_that_listens_elsewhere_is_asked_for_by_its_address() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let runs = Local::start(folder.path()).await.expect("the folder is free");
+        let place = |url: &str| Place { url: Some(url.to_owned()), data: Some(folder.path().to_owned()) };
+        let Err(failure) = place("http://127.0.0.1:1").reach(None).await else { panic!("it is locked") };
+        assert_eq!(failure.code, exit::TRY_AGAIN);
+        assert!(failure.message.ends_with("with --url"), "{failure}");
+        let found = place(&runs.url()).find(None).await.expect("it listens there");
+        assert_eq!(found.url(), runs.url());
+        runs.stop().await;
+        let Err(failure) = place("http://127.0.0.1:1").find(None).await else { panic!("none is started") };
+        assert_eq!(failure.code, exit::UNAVAILABLE);
     }
 
     #[test]

@@ -19,15 +19,12 @@ pub struct Unreadable {
 
 impl fmt::Display for Unreadable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot read {}", self.path.display())
+        write!(f, "cannot read {}: {}", self.path.display(), self.source)
     }
 }
 
-impl std::error::Error for Unreadable {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.source)
-    }
-}
+/// Without a source: the message tells it already.
+impl std::error::Error for Unreadable {}
 
 /// The file's bytes; decompressed when the name ends in `.gz`.
 pub(super) fn open(path: &Path) -> Result<Box<dyn Read>, Unreadable> {

@@ -104,7 +104,8 @@ impl fmt::Display for Refused {
             Refused::Unreadable(unreadable) => return unreadable.fmt(f),
             Refused::Malformed { problems, total } => (problems, *total),
         };
-        write!(f, "the file is refused: {total} rows cannot be read")?;
+        let noun = if total == 1 { "row" } else { "rows" };
+        write!(f, "the file is refused: {total} {noun} cannot be read")?;
         problems.iter().try_for_each(|problem| write!(f, "\n  {problem}"))?;
         let unlisted = total - problems.len() as u64;
         if unlisted > 0 {
@@ -114,14 +115,7 @@ impl fmt::Display for Refused {
     }
 }
 
-impl std::error::Error for Refused {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Refused::Unreadable(unreadable) => unreadable.source(),
-            Refused::Malformed { .. } => None,
-        }
-    }
-}
+impl std::error::Error for Refused {}
 
 /// Reads the file at `path`, plain or gzip.
 pub fn read(path: &Path) -> Result<RetailFile, Refused> {

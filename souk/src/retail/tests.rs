@@ -189,8 +189,15 @@ fn the_hash_names_the_content_however_it_is_packed() {
     assert_eq!(sum(&packed).expect("sums up"), sums(&text));
 
     std::fs::write(&packed, &packed_bytes[..packed_bytes.len() - 9]).expect("writes");
-    assert!(matches!(read(&packed), Err(Refused::Unreadable(_))), "half a file is not a shorter file");
-    assert!(matches!(read(Path::new("no/such/file.csv")), Err(Refused::Unreadable(_))));
+    for (path, why) in [(packed.as_path(), ""), (Path::new("no/such/file.csv"), "No such file")] {
+        let Err(refused @ Refused::Unreadable(_)) = read(path) else {
+            panic!("{}: half a file is not a shorter file", path.display())
+        };
+        let message = refused.to_string();
+        let reason =
+            message.strip_prefix(&format!("cannot read {}: ", path.display())).expect("the file's name");
+        assert!(!reason.is_empty() && reason.starts_with(why), "{message}");
+    }
 }
 
 /// The generator counts what it writes; the reader and the sums count what they read. Three must agree.

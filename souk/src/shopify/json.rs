@@ -18,6 +18,34 @@ impl fmt::Display for NoProduct {
 
 impl std::error::Error for NoProduct {}
 
+/// Whether putting `wanted` changes nothing in a shop that has `there`.
+///
+/// As in the shop, a title that follows from the rest is not a variant's own, prices of markets that are not
+/// named stay, and what customers do not see may be a draft or not.
+pub fn is_already(wanted: &Product, there: &Product) -> bool {
+    fn content(product: &Product) -> Product {
+        let variant = |variant: &Variant| Variant {
+            title: own_title(&product.title, &variant.option_values, variant.title.clone()),
+            prices: BTreeMap::new(),
+            stock: None,
+            ..variant.clone()
+        };
+        let variants = product.variants.iter().map(variant).collect();
+        let status = if product.status == Status::Published { Status::Published } else { Status::Draft };
+        Product { variants, status, ..product.clone() }
+    }
+    let has_prices = |(wanted, there): (&Variant, &Variant)| {
+        wanted.prices.iter().all(|(market, amount)| there.prices.get(market) == Some(amount))
+    };
+    content(wanted) == content(there) && wanted.variants.iter().zip(&there.variants).all(has_prices)
+}
+
+/// The shop shows a title for every variant. One that follows from the rest is not the variant's own: empty.
+fn own_title(product_title: &str, option_values: &[String], shown: String) -> String {
+    let follows = if option_values.is_empty() { product_title.to_owned() } else { option_values.join(" / ") };
+    if shown == follows { String::new() } else { shown }
+}
+
 /// What is sent to put the product.
 pub fn to_json(product: &Product) -> Value {
     let price = |(market, amount): (&Market, &Money)| {
@@ -70,10 +98,7 @@ pub fn from_json(value: &Value) -> Result<Product, NoProduct> {
 
 fn variant(value: &Value, product: &Product) -> Result<Variant, NoProduct> {
     let option_values = texts(value, "optionValues")?;
-    let shown = text(value, "title")?;
-    // The shop shows a title for every variant. One that follows from the rest is not the variant's own.
-    let follows = if option_values.is_empty() { product.title.clone() } else { option_values.join(" / ") };
-    let title = if shown == follows { String::new() } else { shown };
+    let title = own_title(&product.title, &option_values, text(value, "title")?);
     let sku = Sku::try_new(text(value, "sku")?).map_err(|_| NoProduct("sku"))?;
     let prices = list(value, "prices")?.iter().map(price).collect::<Result<BTreeMap<_, _>, _>>()?;
     Ok(Variant { sku, title, option_values, prices, stock: None })

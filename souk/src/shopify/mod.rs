@@ -17,7 +17,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-pub use json::{NoProduct, from_json, integer, to_json};
+pub use json::{NoProduct, from_json, integer, is_already, to_json};
 pub use problem::{Problem, Refused};
 pub use reader::{Catalogue, read};
 pub use writer::write;

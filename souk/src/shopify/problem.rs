@@ -44,10 +44,26 @@ impl Refused {
     }
 }
 
+impl Refused {
+    /// How many problems there are, without naming them.
+    pub fn sentence(&self) -> String {
+        let noun = if self.total == 1 { "problem" } else { "problems" };
+        format!("the file has {} {noun}; nothing was written", self.total)
+    }
+
+    /// All that a program needs to show the problems where they are.
+    pub fn json(&self) -> serde_json::Value {
+        let problem = |problem: &Problem| serde_json::json!({"row": problem.row, "column": problem.column, "problem": problem.sentence});
+        serde_json::json!({
+            "total": self.total,
+            "problems": self.problems.iter().map(problem).collect::<Vec<_>>(),
+        })
+    }
+}
+
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let noun = if self.total == 1 { "problem" } else { "problems" };
-        write!(f, "the file has {} {noun}; nothing was written", self.total)?;
+        f.write_str(&self.sentence())?;
         self.problems.iter().try_for_each(|problem| write!(f, "\n  {problem}"))?;
         match self.total - self.problems.len() {
             0 => Ok(()),

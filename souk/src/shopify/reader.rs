@@ -31,10 +31,10 @@ impl Catalogue {
         self.products.iter().map(|product| product.variants.len()).sum()
     }
 
-    /// The SKUs of which there are some, in the order of the file.
+    /// The SKUs of which the file says how many there are, none included, in its order.
     pub fn stock(&self) -> impl Iterator<Item = (&Sku, i64)> {
         let variants = self.products.iter().flat_map(|product| &product.variants);
-        variants.filter_map(|variant| Some((&variant.sku, variant.stock.filter(|pieces| *pieces > 0)?)))
+        variants.filter_map(|variant| Some((&variant.sku, variant.stock?)))
     }
 }
 
@@ -274,7 +274,10 @@ impl Book {
             notes.push("the file has no column of prices; nothing in it can be bought yet".to_owned());
         }
         if self.archived > 0 {
-            notes.push(format!("{} archived products are read as drafts", self.archived));
+            notes.push(match self.archived {
+                1 => "1 archived product is read as a draft".to_owned(),
+                many => format!("{many} archived products are read as drafts"),
+            });
         }
         notes
     }

@@ -40,7 +40,7 @@ fn the_demo_is_read_without_a_note_and_has_what_a_shop_needs() {
         assert!(product.description.len() > 60, "{}", product.handle);
         assert!(!product.description.contains('<'), "{}", product.handle);
         assert!(!product.categories.is_empty() && !product.vendor.is_empty(), "{}", product.handle);
-        assert_eq!(product.media.len(), 1, "{}", product.handle);
+        assert!(product.media.is_empty(), "{}: nobody serves pictures of it", product.handle);
     }
 }
 
@@ -65,8 +65,7 @@ fn rows_of_one_product_need_not_stand_together() {
     assert_eq!(prices, ["GB 2.50 GBP", "US 3.20 USD"]);
     assert!(hat.options.is_empty() && hat.variants[0].option_values.is_empty());
     let stock: Vec<_> = catalogue.stock().map(|(sku, pieces)| (sku.as_str(), pieces)).collect();
-    assert_eq!(stock, [("M-1", 5)], "nothing and unknown are not delivered");
-    assert_eq!(mug.variants[1].stock, Some(0));
+    assert_eq!(stock, [("M-1", 5), ("M-2", 0)], "none is stated, unknown is not");
 }
 
 #[test]

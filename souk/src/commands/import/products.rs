@@ -1,9 +1,10 @@
 //! Products on their way into the shop, several at once.
 use crate::failure::Failure;
 use crate::rest::{Rest, RestError, encode, patiently};
-use crate::shopify::{Product, to_json};
+use crate::shopify::{Product, from_json, is_already, to_json};
 use futures_util::{StreamExt, stream};
 use indicatif::ProgressBar;
+use std::collections::BTreeMap;
 
 /// What became of the products.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -31,10 +32,36 @@ pub async fn put_all(
     concurrency: usize,
     bar: &ProgressBar,
 ) -> Result<Outcomes, Failure> {
-    let sending = products.iter().map(|product| async move { (product, put(rest, product).await) });
-    let mut sent = stream::iter(sending).buffer_unordered(concurrency);
+    each(products, concurrency, bar, |product| put(rest, product)).await
+}
+
+/// Asks the shop for every product, and says what putting it would come to. Refusals that depend on other
+/// products, such as that of an SKU which another one owns, are not foreseen.
+pub async fn preview_all(
+    rest: &Rest,
+    products: &[Product],
+    concurrency: usize,
+    bar: &ProgressBar,
+) -> Result<Outcomes, Failure> {
+    each(products, concurrency, bar, |product| preview(rest, product)).await
+}
+
+async fn each<'a, F>(
+    products: &'a [Product],
+    concurrency: usize,
+    bar: &ProgressBar,
+    call: impl Fn(&'a Product) -> F,
+) -> Result<Outcomes, Failure>
+where
+    F: Future<Output = Result<Outcome, RestError>>,
+{
+    let calls = products.iter().map(|product| {
+        let answer = call(product);
+        async move { (product, answer.await) }
+    });
+    let mut answers = stream::iter(calls).buffer_unordered(concurrency);
     let mut outcomes = Outcomes::default();
-    while let Some((product, outcome)) = sent.next().await {
+    while let Some((product, outcome)) = answers.next().await {
         bar.inc(1);
         match outcome {
             Ok(Outcome::Created) => outcomes.created += 1,
@@ -60,6 +87,26 @@ async fn put(rest: &Rest, product: &Product) -> Result<Outcome, RestError> {
         Some("PUT_OUTCOME_UPDATED") => Ok(Outcome::Updated),
         _ => Ok(Outcome::Unchanged),
     }
+}
+
+async fn preview(rest: &Rest, product: &Product) -> Result<Outcome, RestError> {
+    let path = format!("/api/v1/products/{}", encode(&product.handle));
+    let there = match patiently(|| rest.get(&path)).await {
+        Ok(answer) => answer.body["product"].clone(),
+        Err(RestError::Problem { status: 404, .. }) => return Ok(Outcome::Created),
+        Err(error) => return Err(error),
+    };
+    if there["status"] == "PRODUCT_STATUS_ARCHIVED" {
+        let detail = "the product is archived and stays so; its handle is never reused";
+        return Err(refusal(409, "PRODUCT_ARCHIVED", detail.to_owned()));
+    }
+    let there = from_json(&there).map_err(|error| refusal(200, "", error.to_string()))?;
+    Ok(if is_already(product, &there) { Outcome::Unchanged } else { Outcome::Updated })
+}
+
+fn refusal(status: u16, reason: &str, detail: String) -> RestError {
+    let reason = reason.to_owned();
+    RestError::Problem { status, reason, detail, fields: Vec::new(), metadata: BTreeMap::new() }
 }
 
 fn given_up(error: RestError) -> Failure {

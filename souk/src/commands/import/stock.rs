@@ -24,8 +24,17 @@ pub enum Level {
     OnHand(i64),
 }
 
-/// The stock of those products that the shop took.
-pub fn deliverable<'a>(catalogue: &'a Catalogue, outcomes: &Outcomes) -> Vec<(&'a Sku, i64)> {
+/// What becomes of the stock that a file states.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stocked {
+    /// SKUs whose first stock is booked.
+    pub delivered: usize,
+    /// SKUs of which the shop has another quantity; it is left alone.
+    pub differing: usize,
+}
+
+/// The stated stock of those products that the shop took.
+pub fn stated<'a>(catalogue: &'a Catalogue, outcomes: &Outcomes) -> Vec<(&'a Sku, i64)> {
     let refused: HashSet<&str> = outcomes.failed.iter().map(|(handle, _)| handle.as_str()).collect();
     let refused = catalogue.products.iter().filter(|product| refused.contains(product.handle.as_str()));
     let refused: HashSet<&Sku> =
@@ -33,27 +42,47 @@ pub fn deliverable<'a>(catalogue: &'a Catalogue, outcomes: &Outcomes) -> Vec<(&'
     catalogue.stock().filter(|(sku, _)| !refused.contains(sku)).collect()
 }
 
-/// Delivers what was never in stock; answers how many SKUs that were.
+/// What [`deliver`] would do.
+pub async fn preview(rest: &Rest, stated: &[(&Sku, i64)]) -> Result<Stocked, Failure> {
+    Ok(compare(&levels_of(rest, stated).await?, stated))
+}
+
+/// Delivers what was never in stock, and counts what is another quantity than stated.
 pub async fn deliver(
     rest: &Rest,
     file_hash: &str,
     location: &Location,
-    wanted: &[(&Sku, i64)],
-) -> Result<usize, Failure> {
-    let skus: Vec<&Sku> = wanted.iter().map(|(sku, _)| *sku).collect();
-    let levels = levels(rest, &skus).await?;
-    let mut delivered = 0;
+    stated: &[(&Sku, i64)],
+) -> Result<Stocked, Failure> {
+    let levels = levels_of(rest, stated).await?;
+    let some: Vec<_> = stated.iter().filter(|(_, pieces)| *pieces > 0).copied().collect();
     // Cut into deliveries before the known ones are left out: a delivery that was sent and not answered is then
     // sent again as the very same one.
-    for chunk in wanted.chunks(DELIVERY_LINES_MAX) {
+    for chunk in some.chunks(DELIVERY_LINES_MAX) {
         let is_new = |(sku, _): &&(&Sku, i64)| levels.get(sku.as_str()) == Some(&Level::Unknown);
         let lines: Vec<_> = chunk.iter().filter(is_new).copied().collect();
         if !lines.is_empty() {
             receive(rest, file_hash, location, &lines).await?;
-            delivered += lines.len();
         }
     }
-    Ok(delivered)
+    Ok(compare(&levels, stated))
+}
+
+async fn levels_of(rest: &Rest, stated: &[(&Sku, i64)]) -> Result<HashMap<String, Level>, Failure> {
+    let skus: Vec<&Sku> = stated.iter().map(|(sku, _)| *sku).collect();
+    levels(rest, &skus).await
+}
+
+fn compare(levels: &HashMap<String, Level>, stated: &[(&Sku, i64)]) -> Stocked {
+    let mut stocked = Stocked::default();
+    for (sku, pieces) in stated {
+        match levels.get(sku.as_str()) {
+            Some(Level::OnHand(there)) => stocked.differing += usize::from(there != pieces),
+            Some(Level::Unknown) => stocked.delivered += usize::from(*pieces > 0),
+            None => {}
+        }
+    }
+    stocked
 }
 
 /// Books one delivery; the same again changes nothing.

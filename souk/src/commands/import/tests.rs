@@ -52,14 +52,24 @@ impl Shop {
 
     /// Imports a text: created, updated, unchanged, failed, stocked.
     async fn import(&self, text: &str) -> [usize; 5] {
-        let Summary { outcomes, delivered, .. } = self.load(text, Some(&main())).await;
-        [outcomes.created, outcomes.updated, outcomes.unchanged, outcomes.failed.len(), delivered]
+        counts(&self.load(text, Some(&main())).await)
+    }
+
+    async fn preview(&self, text: &str) -> Summary {
+        let plan = Plan { location: Some(&main()), concurrency: 4 };
+        let bar = ProgressBar::hidden();
+        preview(&self.sales(), &catalogue(text), &plan, &bar).await.expect("the shop is there")
     }
 
     async fn level(&self, sku: &str) -> stock::Level {
         let sku = Sku::try_new(sku).expect("good");
         stock::levels(&self.sales(), &[&sku]).await.expect("the shop answers")[sku.as_str()]
     }
+}
+
+fn counts(Summary { outcomes, stock, .. }: &Summary) -> [usize; 5] {
+    let failed = outcomes.failed.len();
+    [outcomes.created, outcomes.updated, outcomes.unchanged, failed, stock.delivered]
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -147,8 +157,15 @@ async fn what_was_taken_is_not_put_back_by_an_import() {
         json!({"adjustmentId": "a", "sku": "M/1", "location": "main", "delta": "-5", "reason": "broken"});
     shop.admin().post("/api/v1/stock:adjust", &taken).await.expect("there are five");
     let restocked = TWO.replace(",5,", ",7,");
-    assert_eq!(shop.import(&restocked).await, [0, 0, 2, 0, 0]);
+    let summary = shop.load(&restocked, Some(&main())).await;
+    assert_eq!(counts(&summary), [0, 0, 2, 0, 0]);
+    assert_eq!((summary.stock.differing, &summary.json()["stockDiffers"]), (1, &json!(1)));
+    assert!(summary.table().ends_with("stock of 1 SKU differs and was left alone\n"), "{}", summary.table());
     assert_eq!(shop.level("M/1").await, stock::Level::OnHand(0));
+    let sold_out = TWO.replace(",5,", ",0,");
+    assert_eq!(shop.load(&sold_out, Some(&main())).await.stock, Stocked::default(), "none is what it has");
+    let unknown = TWO.replace(",5,", ",,");
+    assert_eq!(shop.load(&unknown, Some(&main())).await.stock, Stocked::default());
     shop.local.stop().await;
 }
 
@@ -156,7 +173,7 @@ async fn what_was_taken_is_not_put_back_by_an_import() {
 async fn a_delivery_that_is_sent_twice_is_booked_once() {
     let shop = Shop::open().await;
     let catalogue = catalogue(TWO);
-    let lines: Vec<_> = catalogue.stock().collect();
+    let lines: Vec<_> = catalogue.stock().filter(|(_, pieces)| *pieces > 0).collect();
     for _ in 0..2 {
         stock::receive(&shop.sales(), &catalogue.hash, &main(), &lines)
             .await
@@ -172,10 +189,16 @@ async fn a_refused_product_keeps_others_in_and_its_own_stock_out() {
     shop.load(TWO, None).await;
     shop.sales().post("/api/v1/products/mug:archive", &json!({})).await.expect("sales may");
     let summary = shop.load(TWO, Some(&main())).await;
-    assert_eq!((summary.outcomes.unchanged, summary.delivered), (1, 0));
+    assert_eq!((summary.outcomes.unchanged, summary.stock.delivered), (1, 0));
     assert_eq!(shop.level("M/1").await, stock::Level::Unknown);
     let failure = summary.settle().expect_err("one was refused");
     assert_eq!(failure.code, exit::DATA);
+    assert!(failure.message.starts_with("1 product was refused:\n  mug: "), "{failure}");
+    assert!(failure.message.contains("PRODUCT_ARCHIVED"), "{failure}");
+    let foreseen = shop.preview(TWO).await;
+    assert_eq!(counts(&foreseen), counts(&summary));
+    let failure = foreseen.settle().expect_err("one would be");
+    assert!(failure.message.starts_with("1 product would be refused:\n  mug: "), "{failure}");
     assert!(failure.message.contains("PRODUCT_ARCHIVED"), "{failure}");
     assert_eq!(summary.json()["failures"][0]["handle"], "mug");
     let (_, RestError::Problem { status, metadata, .. }) = &summary.outcomes.failed[0] else {
@@ -201,17 +224,96 @@ async fn a_caller_whom_the_shop_does_not_know_ends_the_import() {
 async fn without_a_location_stock_is_left_alone() {
     let shop = Shop::open().await;
     let summary = shop.load(TWO, None).await;
-    assert_eq!((summary.outcomes.created, summary.delivered), (2, 0));
+    assert_eq!((summary.outcomes.created, summary.stock.delivered), (2, 0));
     assert_eq!(shop.level("M/1").await, stock::Level::Unknown);
     shop.local.stop().await;
 }
 
 #[test]
 fn a_summary_is_a_table_and_an_object() {
-    let summary = Summary::unsent(&catalogue(TWO));
-    assert!(summary.table().starts_with("what       count\nproducts       2\n"), "{}", summary.table());
-    assert_eq!(summary.json()["variants"], 2);
-    assert!(summary.settle().is_ok());
+    let checked = Summary::of_file(&catalogue(TWO));
+    assert_eq!(
+        checked.table(),
+        "what      count\nproducts      2\nvariants      2\n",
+        "no zeros for the unknown"
+    );
+    assert_eq!(checked.json(), json!({"products": 2, "variants": 2, "dryRun": true}));
+    assert!(checked.settle().is_ok());
+    let sent = Summary { extent: Extent::Import, ..checked };
+    assert!(sent.table().ends_with("stocked        0\n"), "{}", sent.table());
+    assert_eq!((&sent.json()["dryRun"], &sent.json()["stockDiffers"]), (&json!(false), &json!(0)));
+}
+
+/// A variant whose title follows, one without options, and pictures.
+const PICTURED: &str = "Handle,Title,Option1 Name,Option1 Value,Variant SKU,Variant Title,Variant Price,\
+                        Variant Inventory Qty,Image Src,Image Alt Text,Published\n\
+                        mug,Mug,Size,Small,M-1,Small,2.50,5,/m.png,a mug,TRUE\n\
+                        mug,,,Large,M-2,The big one,3,,https://example.com/m2.png,,\n\
+                        hat,Hat,,,H-1,Hat,9,2,,,FALSE\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preview_says_what_the_import_then_does_and_does_nothing() {
+    let shop = Shop::open().await;
+    let changes: [fn(&str) -> String; 8] = [
+        str::to_owned,
+        str::to_owned,
+        |text| text.replace("2.50", "2.60"),
+        |text| text.replace("a mug", "the mug"),
+        |text| text.replace(",FALSE", ",TRUE"),
+        |text| text.replace(",TRUE", ",FALSE"),
+        |text| text.replace("The big one", "").replace(",5,", ",6,"),
+        |text| format!("{text}cap,Cap,,,C-1,,4,1,,,\n"),
+    ];
+    let mut text = PICTURED.to_owned();
+    for change in changes {
+        text = change(&text);
+        let foreseen = shop.preview(&text).await;
+        assert_eq!(shop.preview(&text).await, foreseen, "a preview changes nothing");
+        let done = shop.load(&text, Some(&main())).await;
+        assert_eq!(foreseen, Summary { extent: Extent::Preview, ..done }, "{text}");
+    }
+    let last = shop.preview(&text).await;
+    assert_eq!((counts(&last), last.stock.differing), ([0, 0, 3, 0, 0], 1));
+    let table = last.table();
+    assert!(table.contains("to create") && table.ends_with("differs and would be left alone\n"), "{table}");
+    shop.local.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_asks_the_shop_that_listens_and_starts_none() {
+    let shop = Shop::open().await;
+    shop.import(TWO).await;
+    let url = shop.local.url();
+    let data = shop.data.path().to_str().expect("text");
+    let extent = async |url: &str| {
+        let import = line(&["f", "--dry-run", "--url", url, "--data", data]).expect("well formed");
+        import.try_out(None, &catalogue(TWO)).await.expect("the file is good")
+    };
+    let asked = extent(&url).await;
+    assert_eq!((asked.extent, counts(&asked)), (Extent::Preview, [0, 0, 2, 0, 0]));
+    shop.local.stop().await;
+    assert_eq!(extent(&url).await.extent, Extent::File);
+}
+
+#[test]
+fn the_help_says_what_happens_to_stock_and_who_serves_meanwhile() {
+    let help = <Line as clap::CommandFactory>::command().render_long_help().to_string();
+    let words = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    for said in ["Only SKUs that were never in stock are stocked", "started meanwhile"] {
+        assert!(words.contains(said), "{words}");
+    }
+}
+
+#[test]
+fn problems_are_counted_in_the_message_and_listed_in_the_json() {
+    let bad = TWO.replace("2.50", "\"2,50\"");
+    let refused = shopify::read(bad.as_bytes(), &home()).expect_err("bad");
+    let as_json = line(&["f", "--output", "json"]).expect("well formed").refused(&refused);
+    assert_eq!(as_json.message, "the file has 1 problem; nothing was written");
+    assert_eq!((as_json.code, refused.json()["total"].as_u64()), (exit::DATA, Some(1)));
+    let problem = &refused.json()["problems"][0];
+    assert_eq!((&problem["row"], &problem["column"]), (&json!(2), &json!("Variant Price")));
+    assert!(problem["problem"].as_str().expect("a sentence").contains("is not a price"), "{problem}");
 }
 
 #[derive(clap::Parser)]
