@@ -71,17 +71,19 @@ async fn a_kill_of_the_middle_process_loses_and_doubles_nothing() {
     let goods = plan.open(0);
     let mut sales = plan.open(SALES);
     let mut waiting = checkout::ready_to_buy(gateway.url(), folder.path(), BUYERS).await;
-    let mut accepted = Vec::new();
+    let (mut accepted, mut interrupted) = (Vec::new(), 0);
     for kill_after in ANSWERS_BEFORE_KILLS {
         let placed = checkout::everybody_places(gateway.url(), waiting, kill_after, || sales.kill()).await;
         accepted.extend(placed.accepted);
         waiting = placed.unanswered;
+        interrupted += waiting.len();
         if kill_after != usize::MAX {
             sales.kill();
             sales = plan.open(SALES);
         }
     }
     assert_eq!((accepted.len(), waiting.len()), (BUYERS, 0));
+    assert!(interrupted > 0, "the kills came in the middle");
     checkout::at_rest(folder.path()).await;
     let confirmed = checkout::all_ended_well(gateway.url(), &accepted).await;
     assert_eq!(confirmed, checkout::able_to_pay(BUYERS));

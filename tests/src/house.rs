@@ -28,6 +28,8 @@ pub enum Shape {
     RoundTrip,
     /// In three, by gRPC over loopback.
     Apart,
+    /// Each by itself, by gRPC over loopback, so that any of them can be away alone.
+    Scattered,
 }
 
 /// Which roles run together when they are apart.
@@ -37,11 +39,11 @@ const APART: [&[&str]; 3] =
 impl Shape {
     fn groups(self) -> Vec<Vec<String>> {
         let owned = |roles: &[&str]| roles.iter().map(|role| (*role).to_owned()).collect();
+        let all: Vec<_> = ROLES.iter().map(|(role, _)| *role).chain([GATEWAY]).collect();
         match self {
-            Shape::One | Shape::RoundTrip => {
-                vec![ROLES.iter().map(|(role, _)| *role).chain([GATEWAY]).map(str::to_owned).collect()]
-            }
+            Shape::One | Shape::RoundTrip => vec![owned(&all)],
             Shape::Apart => APART.iter().map(|roles| owned(roles)).collect(),
+            Shape::Scattered => all.chunks(1).map(owned).collect(),
         }
     }
 }
@@ -78,7 +80,9 @@ impl House {
         for roles in shape.groups() {
             let listener = match shape {
                 Shape::One | Shape::RoundTrip => None,
-                Shape::Apart => Some(TcpListener::bind("127.0.0.1:0").await.expect("loopback has ports")),
+                Shape::Apart | Shape::Scattered => {
+                    Some(TcpListener::bind("127.0.0.1:0").await.expect("loopback has ports"))
+                }
             };
             let grpc = listener.as_ref().map(|listener| listener.local_addr().expect("it is bound"));
             parts.push(Part { roles, grpc, running: None });
@@ -175,11 +179,16 @@ impl House {
         stores.map(|(service, store)| (*service, store.head().borrow().get())).collect()
     }
 
+    /// What is still on its way.
+    pub fn rest(&self) -> Rest {
+        Rest::look(self.data.path()).expect("the stores can be read")
+    }
+
     /// Waits until nothing more will happen by itself.
     pub async fn at_rest(&self) {
         let mut rest = Rest::default();
         let quiet = async || {
-            rest = Rest::look(self.data.path()).expect("the stores can be read");
+            rest = self.rest();
             rest.is_quiet().then_some(())
         };
         if try_for_a_while(quiet).await.is_none() {

@@ -100,6 +100,12 @@ impl Caller {
         placed.expect(202).await["order"].clone()
     }
 
+    /// Accepts a quote, which is answered at once, whatever becomes of it.
+    pub async fn accepts(&self, quote: &Value, method: &str) -> Value {
+        let placed = self.post("/api/v1/orders", &placing(quote, method)).key("place");
+        placed.expect(202).await["order"].clone()
+    }
+
     /// The order as it is now.
     pub async fn order(&self, order: &Value) -> Value {
         let id = order["orderId"].as_str().expect("an order has an id");

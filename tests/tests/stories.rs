@@ -15,6 +15,8 @@ in_every_shape!(
     an_order_is_called_off_at_any_moment,
     a_paid_order_is_called_off_and_refunded_once,
     a_refund_whose_answer_is_lost_is_paid_once,
+    a_capture_that_is_refused_waits_for_a_person,
+    half_an_hour_of_doubt_ends_the_sale_and_holds_nothing,
     a_key_said_twice_is_one_order,
     clicks_at_once_are_all_counted_and_each_once,
     a_provider_that_loses_answers_is_asked_again,
@@ -217,6 +219,61 @@ async fn a_refund_whose_answer_is_lost_is_paid_once(house: &House) {
     assert_eq!(ledger(house).await, [("refunds".into(), 1_000), ("revenue".into(), -1_000)]);
 }
 
+async fn a_capture_that_is_refused_waits_for_a_person(house: &House) {
+    house.sells("LAMP", 1_000, 10).await;
+    let guest = house.guest().await;
+    let order = guest.buys("LAMP", 2, "capture_fails").await;
+    assert_eq!(status_of(&order), "CONFIRMED", "the customer is not kept waiting for the money: {order}");
+    let look = async || Some(guest.order(&order).await).filter(|order| order["needsAttention"] == true);
+    let order = eventually("a person is called", look).await;
+    assert_eq!((status_of(&order), payment_of(&order)), ("CONFIRMED", "AUTHORIZED"));
+    assert_eq!(house.stock("LAMP").await, (10, 2), "what is sold stays sold");
+    let rest = house.rest();
+    assert_eq!((rest.sagas_open, rest.sagas_stuck), (1, 1), "{rest}");
+    assert_eq!(ledger(house).await, [], "no money moved");
+
+    let cancelled = guest.cancels(&order, "cancel").await.json()["order"].clone();
+    assert_eq!((status_of(&cancelled), payment_of(&cancelled)), ("CANCELLED", "VOIDED"), "{cancelled}");
+    assert_eq!(cancelled["needsAttention"], false, "nobody is called any more");
+    let seen: Vec<_> = guest.watches(&order, 0).await.into_iter().map(|(_, what)| what).collect();
+    let before = ["OrderPlaced", "PaymentAuthorized", "OrderConfirmed", "NeedsAttention"];
+    let after = ["CancelRequested", "PaymentVoided", "OrderCancelled"];
+    assert_eq!(seen, [&before[..], &after].concat());
+    assert_eq!(house.stock("LAMP").await, (10, 0));
+    let paid = payment(house, &order).await;
+    assert_eq!((paid["status"].as_str(), minor(&paid["captured"])), (Some("PAYMENT_STATUS_VOIDED"), 0));
+    assert_eq!(ledger(house).await, []);
+}
+
+/// The provider says nothing for some seconds, whether it has promised the money or not. Meanwhile half an hour
+/// passes: the reservation runs out, and so does the time to confirm.
+async fn half_an_hour_of_doubt_ends_the_sale_and_holds_nothing(house: &House) {
+    house.sells("LAMP", 1_000, 10).await;
+    let mut orders = Vec::new();
+    for method in ["timeout_before", "timeout_after_effect"] {
+        let guest = house.guest().await;
+        let quote = guest.wants("LAMP", 2).await;
+        let order = guest.accepts(&quote, method).await;
+        orders.push((guest, order));
+    }
+    let reserved = async || Some(house.stock("LAMP").await).filter(|stock| *stock == (10, 4));
+    eventually("the stock is promised", reserved).await;
+    house.advance(Duration::from_secs(30 * 60));
+    for (guest, order) in &orders {
+        let seen: Vec<_> = guest.watches(order, 0).await.into_iter().map(|(_, what)| what).collect();
+        assert_eq!(seen, ["OrderPlaced", "OrderRejected"]);
+        let order = guest.order(order).await;
+        assert_eq!((status_of(&order), order["reason"].as_str()), ("REJECTED", Some("DEADLINE_PASSED")));
+        assert_eq!((payment_of(&order), &order["needsAttention"]), ("NONE", &json!(false)));
+        assert_eq!(payment(house, &order).await["status"], "PAYMENT_STATUS_VOIDED");
+        let late = guest.cancels(&order, "cancel").await;
+        assert_eq!((late.status, late.reason().as_str()), (409, "CANCEL_TOO_LATE"));
+    }
+    house.at_rest().await;
+    assert_eq!(house.stock("LAMP").await, (10, 0));
+    assert_eq!(ledger(house).await, []);
+}
+
 async fn clicks_at_once_are_all_counted_and_each_once(house: &House) {
     house.sells("LAMP", 1_000, 100).await;
     let guest = &house.guest().await;
@@ -371,7 +428,11 @@ async fn staff_may_do_what_their_role_says(house: &House) {
     assert_eq!(asked(&house.guest().await).await, [403, 403, 403, 404, 403]);
     assert_eq!(asked(&house.nobody()).await, [401, 401, 401, 401, 401]);
     assert_eq!(asked(&support).await, [403, 403, 403, 200, 200]);
-    assert_eq!(asked(&sales).await, [200, 403, 201, 404, 403], "a customer's own order is not sales' business");
+    assert_eq!(
+        asked(&sales).await,
+        [200, 403, 201, 404, 403],
+        "a customer's own order is not sales' business"
+    );
     assert_eq!(asked(&admin).await, [200, 200, 403, 200, 200]);
     assert_eq!(house.stock("LAMP").await, (9, 1), "adjusted once");
 }
