@@ -10,7 +10,7 @@ use futures_util::{FutureExt, StreamExt, stream};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Body;
-use souk_kernel::{Clock, Entropy, Ids};
+use souk_kernel::{Clock, Entropy, Uuid};
 use souk_rpc::{BoxStream, Cx, Error, Peers, Reply, Trace};
 use souk_telemetry::{Stop, panics};
 use souk_transcode::Schema;
@@ -71,7 +71,6 @@ struct Inner {
     peers: Peers,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
-    ids: Ids,
     limits: Limits,
     openapi: Bytes,
     docs: Bytes,
@@ -100,7 +99,6 @@ impl Gateway {
             statuses: Statuses::new(&schema),
             openapi: crate::openapi::document(&schema, &options.title, &options.version).into(),
             docs: crate::docs::page(&schema, &options.title, &options.version).into(),
-            ids: Ids::new(Arc::clone(&options.clock), Arc::clone(&options.entropy)),
             clock: options.clock,
             entropy: options.entropy,
             limits: options.limits,
@@ -270,13 +268,17 @@ impl Endpoint {
 
 impl Inner {
     fn envelope(&self, head: &Parts) -> Envelope {
-        let given = headers::request_id(&head.headers).map(Arc::from);
-        let request_id = given.unwrap_or_else(|| Arc::from(format!("req_{}", self.ids.uuid().to_base32())));
-        let mut random = [0u8; 24];
+        // All that is needed at once: each time costs a call of the system.
+        let mut random = [0u8; 34];
         self.entropy.fill(&mut random);
-        let (trace_id, span_id) = random.split_at(16);
+        let (trace_id, rest) = random.split_at(16);
+        let (span_id, id) = rest.split_at(8);
         let (trace_id, span_id) =
             (trace_id.try_into().unwrap_or_default(), span_id.try_into().unwrap_or_default());
+        let request_id = headers::request_id(&head.headers).map(Arc::from).unwrap_or_else(|| {
+            let id = Uuid::v7(self.clock.now().unix_ms(), id.try_into().unwrap_or_default());
+            Arc::from(["req_", &id.to_base32()].concat())
+        });
         let trace = match headers::traceparent(&head.headers).and_then(Trace::parse) {
             Some(caller) => caller.at_span(span_id),
             None => Trace::from_random(trace_id, span_id),
@@ -382,7 +384,7 @@ impl Inner {
         reply: &Bytes,
         envelope: &Envelope,
     ) -> Result<Response<AnswerBody>, Problem> {
-        let mut json = Vec::with_capacity(reply.len() * 2 + 64);
+        let mut json = Vec::new();
         if let Err(fault) = endpoint.decode(&self.schema, reply, &mut json) {
             log_unwritable(endpoint, &envelope.request_id, fault);
             return Err(Problem::internal());
@@ -479,7 +481,7 @@ fn finish(
         .entry(header::CONTENT_SECURITY_POLICY)
         .or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
     if let Ok(id) = HeaderValue::from_str(&envelope.request_id) {
-        headers.insert(HeaderName::from_static(headers::REQUEST_ID), id);
+        headers.insert(headers::REQUEST_ID, id);
     }
     if failed || note.has_token {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

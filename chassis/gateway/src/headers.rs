@@ -1,7 +1,7 @@
 //! What the gateway reads out of a request's headers. Everything else, `x-user-*` and `x-internal-*` above
 //! all, is never looked at and never passed on: who calls is said by the token alone.
 use crate::problem::Problem;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderName, StatusCode, header};
 use souk_transcode::Idempotency;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,11 +15,13 @@ const REQUEST_ID_BYTES_MAX: usize = 128;
 /// The longest that a caller may ask to wait for a settled answer.
 const WAIT_MAX: Duration = Duration::from_secs(30);
 
-pub(crate) const REQUEST_ID: &str = "x-request-id";
-pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const PREFER: HeaderName = HeaderName::from_static("prefer");
 
 /// The one value of a header; `Err` when there are several or it is not visible ASCII and spaces.
-fn single<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, ()> {
+fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>, ()> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
         (None, _) => Ok(None),
@@ -30,14 +32,14 @@ fn single<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, ()>
 
 /// A request id that came along and is fit to be repeated in logs and answers.
 pub(crate) fn request_id(headers: &HeaderMap) -> Option<&str> {
-    let id = single(headers, REQUEST_ID).ok().flatten()?;
+    let id = single(headers, &REQUEST_ID).ok().flatten()?;
     let sane = (1..=REQUEST_ID_BYTES_MAX).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic());
     sane.then_some(id)
 }
 
 /// The value of `traceparent`, unread.
 pub(crate) fn traceparent(headers: &HeaderMap) -> Option<&str> {
-    single(headers, "traceparent").ok().flatten()
+    single(headers, &TRACEPARENT).ok().flatten()
 }
 
 /// The bearer token. A malformed header is refused even where no token is needed: its sender is mistaken.
@@ -47,7 +49,9 @@ pub(crate) fn token(headers: &HeaderMap) -> Result<Option<Arc<str>>, Problem> {
         Problem::new(StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", detail)
             .with_header(header::WWW_AUTHENTICATE, "Bearer error=\"invalid_request\"")
     };
-    let Some(value) = single(headers, "authorization").map_err(|()| refused())? else { return Ok(None) };
+    let Some(value) = single(headers, &header::AUTHORIZATION).map_err(|()| refused())? else {
+        return Ok(None);
+    };
     let token = match value.split_once(' ') {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("Bearer") => token,
         _ => return Err(refused()),
@@ -69,7 +73,7 @@ pub(crate) fn key(headers: &HeaderMap, policy: Idempotency) -> Result<Option<Arc
     let wanted = "must be 1 to 255 visible ASCII characters";
     let bad =
         || Problem::bad_request("INVALID_IDEMPOTENCY_KEY", format!("the header Idempotency-Key {wanted}"));
-    let key = single(headers, IDEMPOTENCY_KEY).map_err(|()| bad())?;
+    let key = single(headers, &IDEMPOTENCY_KEY).map_err(|()| bad())?;
     match (key, policy) {
         (Some(key), _) => {
             let fine = (1..=KEY_BYTES_MAX).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic());
@@ -86,7 +90,7 @@ pub(crate) fn key(headers: &HeaderMap, policy: Idempotency) -> Result<Option<Arc
 /// How long the caller is ready to wait (`Prefer: wait=N`, RFC 7240). A preference that cannot be read is
 /// ignored, as the RFC demands.
 pub(crate) fn wait(headers: &HeaderMap) -> Option<Duration> {
-    let preferences = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
+    let preferences = headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
     let mut parts = preferences.flat_map(|value| value.split(',')).filter_map(|part| part.split(';').next());
     let seconds = parts.find_map(|part| {
         let (name, value) = part.split_once('=')?;
@@ -113,7 +117,7 @@ pub(crate) fn content_type(headers: &HeaderMap) -> Result<MediaType, Problem> {
         return Err(refused("a body must not be compressed").with_header(header::ACCEPT_ENCODING, "identity"));
     }
     let json = "a body must have the Content-Type application/json";
-    let Some(value) = single(headers, "content-type").map_err(|()| refused(json))? else {
+    let Some(value) = single(headers, &header::CONTENT_TYPE).map_err(|()| refused(json))? else {
         return Ok(MediaType::Missing);
     };
     if is_json(value) { Ok(MediaType::Json) } else { Err(refused(json)) }

@@ -40,7 +40,10 @@ async fn a_peer_that_cannot_be_reached_is_unavailable_and_is_tried_again() {
     let client = client_of(connector);
     let refused = client.say(cx(), say("")).await.expect_err("nobody listens");
     assert_eq!(refused.code(), Code::Unavailable);
-    assert!(refused.message().contains("echo"));
+    assert!(
+        refused.story().contains("echo") && !refused.message().contains("echo"),
+        "where it is, is told inside"
+    );
     *broken.lock().expect("no panic") = false;
     assert!(client.say(cx(), say("")).await.is_ok());
 }

@@ -47,20 +47,18 @@ pub(super) fn write(cx: &Cx, now: Instant, headers: &mut HeaderMap) -> Result<()
     if left < Duration::from_micros(1) {
         return Err(guard::late());
     }
-    headers.insert(TIMEOUT, value("grpc-timeout", &format_timeout(left))?);
+    headers.insert(TIMEOUT, fresh(value("grpc-timeout", &format_timeout(left))?));
     if let Some(token) = cx.token() {
-        let mut bearer = value("authorization", &format!("Bearer {token}"))?;
-        bearer.set_sensitive(true);
-        headers.insert(AUTHORIZATION, bearer);
+        headers.insert(AUTHORIZATION, fresh(value("authorization", &format!("Bearer {token}"))?));
     }
     if let Some(key) = cx.key() {
-        headers.insert(KEY, value("idempotency-key", key)?);
+        headers.insert(KEY, fresh(value("idempotency-key", key)?));
     }
     if !cx.trace().is_none() {
-        headers.insert(TRACEPARENT, value("traceparent", cx.trace().traceparent())?);
+        headers.insert(TRACEPARENT, fresh(value("traceparent", cx.trace().traceparent())?));
     }
     if !cx.request_id().is_empty() {
-        headers.insert(REQUEST_ID, value("x-request-id", cx.request_id())?);
+        headers.insert(REQUEST_ID, fresh(value("x-request-id", cx.request_id())?));
     }
     if let Some(wait) = cx.wait() {
         headers.insert(WAIT, value("souk-wait-ms", &wait.as_millis().to_string())?);
@@ -81,6 +79,13 @@ fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>>
 
 fn value(name: &str, text: &str) -> Result<HeaderValue> {
     HeaderValue::from_str(text).map_err(|_| invalid(name, "must be visible ASCII"))
+}
+
+/// Keeps a value out of the connection's table of headers: a token is a secret, and the other values differ from
+/// call to call, so that they would only push out those that come again.
+fn fresh(mut value: HeaderValue) -> HeaderValue {
+    value.set_sensitive(true);
+    value
 }
 
 fn bearer(text: &str) -> Result<Arc<str>> {
