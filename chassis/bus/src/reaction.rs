@@ -20,7 +20,7 @@ const CHUNK_MAX: usize = 128;
 /// … unless they are large.
 const CHUNK_BYTES_MAX: usize = 4 << 20;
 /// The wait before the feed is opened again after it ended; doubled while nothing is applied …
-const PAUSE_FIRST: Duration = Duration::from_millis(50);
+const PAUSE_FIRST: Duration = Duration::from_millis(20);
 /// … up to this.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// How often the same event is tried before its key is parked.
@@ -271,13 +271,6 @@ impl Reaction {
             if parking.keys.contains(&event.stream) {
                 parking.add(event, FOLLOWS.to_owned());
             } else if let Some(reason) = self.insist(event).await? {
-                tracing::error!(
-                    reaction = self.reactor.name(),
-                    stream = event.stream,
-                    sequence = event.public_seq,
-                    reason,
-                    "event cannot be applied, its key is parked"
-                );
                 parking.add(event, reason);
             }
         }
@@ -336,12 +329,26 @@ impl Reaction {
                 self.commit_end(&[], &parking, last).await.map_err(Refusal::into_error)?;
             }
         }
+        self.log_parked(&parking);
         self.last = last;
         self.parked_events += parking.events.len();
         self.parked.extend(parking.keys);
         self.gaps.clear();
         self.fruitless = 0;
         Ok(())
+    }
+
+    /// One line for each key that needs somebody, none for what waits behind.
+    fn log_parked(&self, parking: &Parking) {
+        for (event, reason) in parking.events.iter().filter(|(_, reason)| reason != FOLLOWS) {
+            tracing::error!(
+                reaction = self.reactor.name(),
+                stream = event.stream,
+                sequence = event.public_seq,
+                reason,
+                "event cannot be applied, its key is parked"
+            );
+        }
     }
 
     async fn commit_end(&self, skipped: &[&FeedEvent], parking: &Parking, last: u64) -> Result<(), Refusal> {

@@ -1,6 +1,34 @@
 //! Puts services together and keeps them going: opens their stores, gives them what they need, connects
 //! them to each other, and runs what they do by themselves. It knows no service by name: a house is a list.
 //!
+//! A service is data: what it keeps, what it answers, what it does by itself. A [`Node`] opens the stores of a
+//! list of them, lets them find each other, and keeps going what they do.
+//!
+//! ```
+//! use souk_eventstore::View;
+//! use souk_host::{Environment, Node, Resources, Service, Settings};
+//! use souk_rpc::{Bound, Peers};
+//!
+//! struct Bell;
+//! impl Service for Bell {
+//!     fn name(&self) -> &'static str { "bell" }
+//!     fn views(&self) -> Vec<View> { Vec::new() }
+//!     fn serve(&self, _own: &Resources) -> Vec<Bound> { Vec::new() }
+//! }
+//!
+//! # let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+//! # runtime.block_on(async {
+//! let services: Vec<Box<dyn Service>> = vec![Box::new(Bell)];
+//! let settings = Settings::in_memory();
+//! let node = Node::start(&services, &Environment::system(), &settings, Peers::new()).await?;
+//! assert_eq!(node.stores()[0].0, "bell");
+//! node.shut_down().await;
+//! # Ok::<(), souk_host::StartError>(())
+//! # }).expect("it starts");
+//! ```
+//!
+//! Options are declared once, and every mistake is told at once:
+//!
 //! ```
 //! use souk_host::{Config, Key, Kind};
 //! const KEYS: &[Key] = &[Key {
