@@ -57,6 +57,27 @@ async fn a_peer_that_never_answers_the_door_costs_two_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_peer_that_falls_silent_is_given_up() {
+    let silent: Arc<Mutex<Vec<DuplexStream>>> = Arc::default();
+    let kept = Arc::clone(&silent);
+    let connector: Connector = Arc::new(move || {
+        let (near, far) = tokio::io::duplex(64 * 1024);
+        kept.lock().expect("no panic").push(far);
+        Box::pin(async move { Ok(Box::new(near) as BoxIo) })
+    });
+    let start = Instant::now();
+    let patient = Cx::new(start + Duration::from_secs(3_600));
+    let gone = client_of(connector).say(patient, say("")).await.expect_err("nobody reads");
+    assert_eq!(gone.code(), Code::Unavailable);
+    assert_eq!(start.elapsed().as_secs(), 30, "a ping after twenty seconds, ten for its answer");
+    assert_eq!(
+        silent.lock().expect("no panic").len(),
+        1,
+        "the call may have been seen, so it is not sent again"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_connection_that_breaks_ends_its_calls_and_is_replaced() {
     let house = house();
     let lines: Arc<Mutex<Vec<task::Running>>> = Arc::default();

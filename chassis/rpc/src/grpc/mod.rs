@@ -1,4 +1,4 @@
-//! gRPC over HTTP/2, built by hand on hyper: a server with every limit set, and a client channel that
+//! gRPC over HTTP/2, built by hand: a server on hyper with every limit set, and a client channel on h2 that
 //! connects when it is needed and again when the connection was lost. Messages are not compressed: a bomb
 //! needs a decompressor.
 //!
