@@ -1,7 +1,7 @@
 //! One pipeline for every request.
 use crate::body::{self, AnswerBody, Unread};
 use crate::headers::{self, MediaType};
-use crate::plan::{Endpoint, Plan, StartError, Target};
+use crate::plan::{DOCS_PATH, Endpoint, Plan, StartError, Target};
 use crate::problem::{Problem, Statuses};
 use crate::route::Found;
 use crate::server::{Server, ServerLimits};
@@ -306,6 +306,10 @@ impl Inner {
             Found::Nothing if matches!(head.method, Method::CONNECT | Method::TRACE) => {
                 Err(method_not_allowed("GET, HEAD, OPTIONS"))
             }
+            // Who types the address alone is shown what there is.
+            Found::Nothing if head.uri.path() == "/" && matches!(head.method, Method::GET | Method::HEAD) => {
+                Ok(Routed::Page(see_docs()))
+            }
             Found::Nothing => {
                 Err(Problem::new(StatusCode::NOT_FOUND, "NOT_FOUND", "there is nothing at this address"))
             }
@@ -451,6 +455,13 @@ fn check_host(head: &Parts) -> Result<(), Problem> {
         );
     }
     Ok(())
+}
+
+fn see_docs() -> Response<AnswerBody> {
+    let mut response = Response::new(AnswerBody::empty());
+    *response.status_mut() = StatusCode::SEE_OTHER;
+    response.headers_mut().insert(header::LOCATION, HeaderValue::from_static(DOCS_PATH));
+    response
 }
 
 fn page(bytes: &Bytes, kind: &'static str) -> Response<AnswerBody> {

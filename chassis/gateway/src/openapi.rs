@@ -2,26 +2,25 @@
 use crate::route::Template;
 use serde_json::{Map, Value, json};
 use souk_transcode::{
-    Auth, Body, Cardinality, Field, HttpRule, Idempotency, Kind, Message, MessageId, Method, Policy, Schema,
-    Shape,
+    Auth, Body, Cardinality, Enum, Field, HttpRule, Idempotency, Kind, Message, MessageId, Method, Policy,
+    Schema, Service, Shape,
 };
 use std::collections::BTreeSet;
 
 /// How deep query variables reach into messages.
 const QUERY_DEPTH_MAX: usize = 3;
 
+/// The status of an answer that may come before the work is done.
+const ACCEPTED: u16 = 202;
+
 /// The document as JSON.
 pub(crate) fn document(schema: &Schema, title: &str, version: &str) -> Vec<u8> {
-    let mut writer = Writer { schema, wanted: BTreeSet::new() };
+    let mut writer = Writer { schema, wanted: BTreeSet::new(), enums: BTreeSet::new() };
     let mut paths: Map<String, Value> = Map::new();
     let mut tags = Vec::new();
-    for service in schema.services() {
-        let methods = schema.methods_of(service);
-        if methods.iter().all(|method| method.http.is_empty()) {
-            continue;
-        }
-        tags.push(json!({ "name": service.short_name(), "description": service.comment }));
-        for method in methods {
+    for service in crate::docs::services(schema) {
+        tags.push(json!({ "name": service.short_name(), "description": about(schema, service) }));
+        for method in schema.methods_of(service) {
             for (index, rule) in method.http.iter().enumerate() {
                 let Some(template) = Template::parse(&rule.template) else { continue };
                 let operation = writer.operation(service.short_name(), method, rule, &template, index);
@@ -52,6 +51,8 @@ struct Writer<'s> {
     schema: &'s Schema,
     /// The messages that are referred to.
     wanted: BTreeSet<MessageId>,
+    /// The enums that are referred to, by name.
+    enums: BTreeSet<String>,
 }
 
 impl Writer<'_> {
@@ -68,7 +69,7 @@ impl Writer<'_> {
         let mut operation = json!({
             "operationId": format!("{tag}_{}{suffix}", method.name),
             "tags": [tag],
-            "summary": method.comment.lines().next().unwrap_or(&method.name),
+            "summary": summary(method),
             "description": description(method, &policy),
             "parameters": self.parameters(method, rule, template, &policy),
             "responses": self.responses(method, rule, &policy),
@@ -80,8 +81,9 @@ impl Writer<'_> {
             operation["deprecated"] = json!(true);
         }
         if let Some(body) = self.body(method, rule, template) {
+            let required = needs_body(self.schema, method, rule, template);
             operation["requestBody"] =
-                json!({ "required": true, "content": { "application/json": { "schema": body } } });
+                json!({ "required": required, "content": { "application/json": { "schema": body } } });
         }
         operation
     }
@@ -97,22 +99,16 @@ impl Writer<'_> {
         for name in template.variables() {
             let field = self.schema.path(method.input, name).ok().map(|path| path.field(self.schema).clone());
             let Some(field) = field else { continue };
-            let schema = self.value(field.kind);
+            let schema = with_example(self.value(field.kind), &field);
             parameters.push(parameter("path", name, true, schema, &field.comment));
         }
         if rule.body != Body::Whole {
             let except: Vec<String> = bound(self.schema, method.input, rule, template);
             self.query(method.input, "", &except, 0, &mut parameters);
         }
-        let key = match policy.idempotency {
-            Idempotency::Required => Some(true),
-            Idempotency::Optional => Some(false),
-            Idempotency::None | Idempotency::Unspecified => None,
-        };
-        if let Some(required) = key {
-            let schema = json!({ "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$" });
-            let comment = "Names this attempt: the same key never has a second effect.";
-            parameters.push(parameter("header", "Idempotency-Key", required, schema, comment));
+        parameters.extend(key_header(policy.idempotency));
+        if rule.verb == "POST" && policy.success_status == ACCEPTED {
+            parameters.push(prefer_header());
         }
         parameters
     }
@@ -139,8 +135,9 @@ impl Writer<'_> {
                 }
                 Some(_) => {}
                 None => {
-                    let schema = self.field(field);
-                    parameters.push(parameter("query", &name, false, schema, &field.comment));
+                    let schema = with_example(self.field(field), field);
+                    let required = field.required && depth == 0;
+                    parameters.push(parameter("query", &name, required, schema, &field.comment));
                 }
             }
         }
@@ -170,11 +167,17 @@ impl Writer<'_> {
             None => Some(self.reference(method.output)),
         };
         let kind = if method.server_streaming { "application/x-ndjson" } else { "application/json" };
-        let mut success = json!({ "description": "Done" });
+        let done = if status == ACCEPTED { "Accepted; the answer says how far it is" } else { "Done" };
+        let mut success = json!({ "description": done });
         if status != 204 {
             success["content"] = json!({ kind: { "schema": schema.unwrap_or_else(|| json!({})) } });
         }
-        json!({ status.to_string(): success, "default": { "$ref": "#/components/responses/Problem" } })
+        let problem = json!({ "$ref": "#/components/responses/Problem" });
+        let mut responses = json!({ status.to_string(): success, "default": problem });
+        for status in refusals(method, rule, policy) {
+            responses[status.to_string()] = problem.clone();
+        }
+        responses
     }
 
     fn reference(&mut self, id: MessageId) -> Value {
@@ -192,6 +195,8 @@ impl Writer<'_> {
             let object = self.object(message, &[]);
             schemas.insert(message.name.clone(), object);
         }
+        let named = self.schema.enums().iter().filter(|e| self.enums.contains(&e.name));
+        schemas.extend(named.map(|e| (e.name.clone(), enumeration(e))));
         schemas.insert("Problem".to_owned(), problem());
         schemas
     }
@@ -199,7 +204,7 @@ impl Writer<'_> {
     fn object(&mut self, message: &Message, except: &[String]) -> Value {
         let mut properties = Map::new();
         for field in message.fields.iter().filter(|field| !except.contains(&field.json_name)) {
-            let mut schema = self.field(field);
+            let mut schema = with_example(self.field(field), field);
             if !field.comment.is_empty() {
                 schema["description"] = json!(field.comment);
             }
@@ -209,6 +214,11 @@ impl Writer<'_> {
             properties.insert(field.json_name.clone(), schema);
         }
         let mut object = json!({ "type": "object", "properties": properties });
+        let required = message.fields.iter().filter(|f| f.required && !except.contains(&f.json_name));
+        let required: Vec<&str> = required.map(|field| field.json_name.as_str()).collect();
+        if !required.is_empty() {
+            object["required"] = json!(required);
+        }
         if !message.comment.is_empty() {
             object["description"] = json!(message.comment);
         }
@@ -242,9 +252,9 @@ impl Writer<'_> {
             Kind::String => json!({ "type": "string" }),
             Kind::Bytes => json!({ "type": "string", "contentEncoding": "base64" }),
             Kind::Enum(id) => {
-                let names: Vec<&str> =
-                    self.schema.get_enum(id).values.iter().map(|v| v.name.as_str()).collect();
-                json!({ "type": "string", "enum": names })
+                let name = &self.schema.get_enum(id).name;
+                self.enums.insert(name.clone());
+                json!({ "$ref": format!("#/components/schemas/{name}") })
             }
             Kind::Message(id) => self.message(id),
         }
@@ -270,6 +280,103 @@ fn bound(schema: &Schema, input: MessageId, rule: &HttpRule, template: &Template
     let body = if let Body::Field(name) = &rule.body { Some(name.as_str()) } else { None };
     let names = template.variables().chain(body);
     names.filter_map(|name| schema.path(input, name).ok()).map(|path| path.name().to_owned()).collect()
+}
+
+/// Whether a call without a body is refused. An empty body says as much as an empty object.
+fn needs_body(schema: &Schema, method: &Method, rule: &HttpRule, template: &Template) -> bool {
+    let input = schema.get(method.input);
+    match &rule.body {
+        Body::None => false,
+        Body::Field(name) => input.field(name).is_some_and(|field| field.required),
+        Body::Whole => {
+            let except = bound(schema, method.input, rule, template);
+            input.fields.iter().any(|field| field.required && !except.contains(&field.json_name))
+        }
+    }
+}
+
+fn key_header(idempotency: Idempotency) -> Option<Value> {
+    let required = match idempotency {
+        Idempotency::Required => true,
+        Idempotency::Optional => false,
+        Idempotency::None | Idempotency::Unspecified => return None,
+    };
+    let schema = json!({ "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$" });
+    let comment = "Names this attempt: the same key never has a second effect.";
+    Some(parameter("header", "Idempotency-Key", required, schema, comment))
+}
+
+fn prefer_header() -> Value {
+    let schema = json!({ "type": "string", "pattern": "^wait=[0-9]{1,9}$", "examples": ["wait=5"] });
+    let comment = "`wait=N`: answer when it is settled, or after N seconds (30 at most) if it is not by then. \
+                   Without it the answer comes at once.";
+    parameter("header", "Prefer", false, schema, comment)
+}
+
+/// The statuses of refusals that are to be expected; all others fall under `default`.
+fn refusals(method: &Method, rule: &HttpRule, policy: &Policy) -> Vec<u16> {
+    let changes = rule.verb != "GET";
+    let takes_key = matches!(policy.idempotency, Idempotency::Optional | Idempotency::Required);
+    let has_end = method.lifecycle.as_ref().is_some_and(|l| !l.sunset_at.is_empty());
+    let expected = [
+        (400, true),
+        (401, policy.auth != Auth::Public),
+        (403, policy.auth == Auth::Staff),
+        (404, true),
+        (409, changes),
+        (410, has_end),
+        (415, rule.body != Body::None),
+        (422, changes && takes_key),
+        (503, true),
+        (504, true),
+    ];
+    expected.into_iter().filter(|(_, is_expected)| *is_expected).map(|(status, _)| status).collect()
+}
+
+fn enumeration(e: &Enum) -> Value {
+    let names: Vec<&str> = e.values.iter().map(|value| value.name.as_str()).collect();
+    let mut schema = json!({ "type": "string", "enum": names });
+    let values = e.values.iter().filter(|value| !value.comment.is_empty());
+    let values = values.map(|value| format!("- `{}`: {}", value.name, one_line(&value.comment)));
+    let values = values.collect::<Vec<_>>().join("\n");
+    let parts = [e.comment.as_str(), values.as_str()];
+    let text = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n\n");
+    if !text.is_empty() {
+        schema["description"] = json!(text);
+    }
+    schema
+}
+
+/// The schema with the field's example, as JSON writes such a value.
+fn with_example(mut schema: Value, field: &Field) -> Value {
+    if !field.example.is_empty() {
+        schema["examples"] = json!([crate::docs::example_of(field)]);
+    }
+    schema
+}
+
+/// What the service says of itself, and why it refuses.
+fn about(schema: &Schema, service: &Service) -> String {
+    let mut about = service.comment.clone();
+    for (index, reason) in crate::docs::reasons(schema, service).into_iter().enumerate() {
+        let head = if index == 0 { "\n\nReasons of refusals, with their status:\n" } else { "" };
+        let colon = if reason.comment.is_empty() { "" } else { ": " };
+        about.push_str(&format!("{head}\n- `{}` ({}){colon}{}", reason.name, reason.status, reason.comment));
+    }
+    about.trim().to_owned()
+}
+
+/// The comment's first sentence, without the full stop.
+fn summary(method: &Method) -> String {
+    let comment = one_line(&method.comment);
+    let end = comment.find(". ").unwrap_or(comment.len());
+    let sentence = comment[..end].trim_end_matches('.');
+    if sentence.is_empty() { method.name.clone() } else { sentence.to_owned() }
+}
+
+/// Comments are broken where their line was full, which means nothing.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn parameter(place: &str, name: &str, required: bool, schema: Value, comment: &str) -> Value {

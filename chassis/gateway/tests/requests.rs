@@ -311,7 +311,12 @@ async fn the_api_describes_itself() {
     assert_eq!(place["security"][0]["bearer"], serde_json::json!([]));
     assert_eq!(place["parameters"][0]["name"], "Idempotency-Key");
     assert_eq!(place["parameters"][0]["required"], true);
-    assert!(place["responses"]["202"].is_object() && place["responses"]["default"].is_object());
+    assert_eq!(place["summary"], "Places an <order>");
+    assert_eq!(place["parameters"][1]["name"], "Prefer");
+    assert_eq!(place["requestBody"]["required"], false, "an order may be empty");
+    let statuses: Vec<_> = place["responses"].as_object().expect("by status").keys().collect();
+    let expected = ["202", "400", "401", "404", "409", "415", "422", "503", "504", "default"];
+    assert_eq!(statuses, expected, "what this policy may answer, and nothing else");
     assert_eq!(
         place["requestBody"]["content"]["application/json"]["schema"]["$ref"],
         "#/components/schemas/desk.v1.Order"
@@ -322,6 +327,19 @@ async fn the_api_describes_itself() {
     let expected = ["order_id", "line.sku", "line.quantity", "tags", "pageSize", "since", "word", "number"];
     assert_eq!(names, expected.map(Some));
     assert!(get.get("security").is_none());
+    let line = &json["components"]["schemas"]["desk.v1.Line"];
+    assert_eq!(
+        (&line["required"], &line["description"]),
+        (&serde_json::json!(["sku"]), &"A line of an <order>.".into())
+    );
+    assert_eq!(line["properties"]["quantity"]["description"], "How many.", "comments behind count too");
+    assert_eq!(line["properties"]["quantity"]["examples"], serde_json::json!(["3"]));
+    let fail = &json["paths"]["/api/v1/fail"]["get"]["parameters"];
+    assert_eq!((&fail[0]["required"], &fail[1]["required"]), (&true.into(), &false.into()));
+    assert_eq!(fail[0]["schema"]["examples"], serde_json::json!([5]));
+    assert_eq!(json["tags"][0]["name"], "Absent", "tokens come first");
+    let about = json["tags"][1]["description"].as_str().expect("a text");
+    assert!(about.contains("- `SOLD_OUT` (422): There is none left."), "{about}");
     let cancel = &json["paths"]["/api/v1/orders/{order_id}:cancel"]["post"]["requestBody"]["content"]["application/json"]
         ["schema"];
     assert!(cancel["properties"]["line"].is_object() && cancel["properties"].get("orderId").is_none());
@@ -332,6 +350,16 @@ async fn the_api_describes_itself() {
     );
     assert_eq!(json["paths"]["/api/v1/old"]["get"]["deprecated"], true);
     let page = bench.send("GET /docs", &[], "").await;
+    for part in [
+        "This page is static",
+        "TOKEN=$(curl -s -X POST &quot;$SOUK/api/v1/sessions&quot;",
+        "<td><code>SOLD_OUT</code></td><td>422</td><td>There is none left.</td>",
+        "&quot;$SOUK/api/v1/fail?code=5&quot;",
+        "[{&quot;quantity&quot;:&quot;3&quot;,&quot;sku&quot;:&quot;it'\\''s 1&quot;}]",
+        "<td><code>line.sku</code></td><td>string <b>required</b></td>",
+    ] {
+        assert!(page.body.contains(part), "{part} is missing in {}", page.body);
+    }
     assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
     assert!(page.header("content-security-policy").contains("default-src 'none'"));
     assert!(
@@ -339,6 +367,16 @@ async fn the_api_describes_itself() {
             && page.body.contains("$SOUK/api/v1/orders/ORDER_ID:cancel")
     );
     assert!(!page.body.contains("<script") && !page.body.contains("src="), "nothing from elsewhere");
+}
+
+#[tokio::test]
+async fn the_address_alone_leads_to_the_documentation() {
+    let bench = Bench::new();
+    for verb in ["GET", "HEAD"] {
+        let answer = bench.send(&format!("{verb} /"), &[], "").await;
+        assert_eq!((answer.status, answer.header("location")), (303, "/docs"), "{verb}");
+    }
+    assert_eq!(bench.send("POST /", &[], "").await.status, 404);
 }
 
 /// Each mistake in a contract stops the start, with the method's name.

@@ -115,7 +115,10 @@ impl Build {
         let pool = compiler.descriptor_pool();
         let set = compiler.file_descriptor_set();
         let own = own_names(&compiler);
-        self.write_descriptors(&files, &out_dir)?;
+        let path = out_dir.join(DESCRIPTOR_FILE);
+        // With comments: the API's documentation is made of them.
+        std::fs::write(&path, compiler.encode_file_descriptor_set())
+            .map_err(|e| Error::new(path.display(), e))?;
         self.write_code(set, &own, &pool, &out_dir)?;
         self.tell_cargo();
         Ok(())
@@ -163,17 +166,6 @@ impl Build {
             .into_iter()
             .map(|package| (package, "::no_code_is_generated_for_imports".to_owned()))
             .collect()
-    }
-
-    /// The descriptor set without comments: they are half of its size and no one reads them at run time.
-    fn write_descriptors(&self, files: &[PathBuf], out_dir: &Path) -> Result<(), Error> {
-        let mut compiler =
-            protox::Compiler::new(&self.includes).map_err(|e| Error::new("include folders", e))?;
-        compiler.include_imports(true);
-        compiler.open_files(files).map_err(|e| Error::new("descriptors", e))?;
-        let path = out_dir.join(DESCRIPTOR_FILE);
-        std::fs::write(&path, compiler.encode_file_descriptor_set())
-            .map_err(|e| Error::new(path.display(), e))
     }
 
     fn all_files(&self) -> Result<Vec<PathBuf>, Error> {

@@ -95,6 +95,14 @@ fn options_are_in_the_descriptors_and_in_the_policies() {
     );
 }
 
+/// The documentation is made of them.
+#[test]
+fn comments_are_in_the_descriptors() {
+    let commented = format!("\n// Does it.\n{}", method(GOOD));
+    let (_, descriptors) = build(&commented).expect("well-formed");
+    assert!(descriptors.windows(8).any(|eight| eight == b"Does it."));
+}
+
 #[test]
 fn two_services_of_a_package_and_imports_between_packages_go_together() {
     let two = format!("service A {{ {0} }} service B {{ {0} }}", method(GOOD));

@@ -370,6 +370,11 @@ impl Schema {
         &self.messages
     }
 
+    /// All enums.
+    pub fn enums(&self) -> &[Enum] {
+        &self.enums
+    }
+
     /// The values of every enum named `Reason`: what may go wrong, and the status it is answered with.
     pub fn reasons(&self) -> impl Iterator<Item = &EnumValue> {
         let reasons = self.enums.iter().filter(|e| e.name.rsplit('.').next() == Some("Reason"));
