@@ -297,8 +297,10 @@ async fn an_applied_event_of_a_parked_key_is_not_parked_when_it_comes_again() {
 #[tokio::test]
 async fn a_store_in_trouble_parks_nothing_and_loses_nothing() {
     let scripted = [Injected::StorageFull, Injected::BeforeCommit, Injected::AfterCommit];
-    let mut all: Vec<Faults> =
-        scripted.iter().map(|fault| (1..8).fold(Faults::none(), |faults, n| faults.at(n, *fault))).collect();
+    let mut all: Vec<Faults> = scripted
+        .iter()
+        .map(|fault| (1..200).fold(Faults::none(), |faults, n| faults.at(n, *fault)))
+        .collect();
     all.extend((1..4).map(|seed| Faults::none().by_chance(20, seed)));
     for faults in all {
         let shop = Shop::new();
