@@ -5,6 +5,7 @@ use souk_transcode::{
     Auth, Body, Cardinality, EnumValue, Field, HttpRule, Idempotency, Kind, Message, MessageId, Method,
     Schema, Service, Shape,
 };
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 /// How deep the example bodies go.
@@ -28,7 +29,7 @@ pub(crate) fn page(schema: &Schema, title: &str, version: &str) -> String {
          <h1>{title} <small>{version}</small></h1>\
          <p>For machines: <a href=\"{OPENAPI_PATH}\">OpenAPI 3.1</a>. Errors are problem documents (RFC 9457) with a \
          stable <code>reason</code>. This page is static: it calls nothing; copy the commands into a shell. Words \
-         in CAPITALS are to be replaced.</p>"
+         in CAPITALS, such as ORDER_ID, are to be replaced.</p>"
     );
     write_start(schema, &mut html);
     html.push_str("<ul>");
@@ -69,14 +70,39 @@ fn write_start(schema: &Schema, html: &mut String) {
             "TOKEN=$({command} \\\n  | sed -E 's/.*\"token\": *\"([^\"]+)\".*/\\1/')   # yours, as a guest\n"
         ));
     }
-    let staff = |method: &&Method| method.policy.as_ref().is_some_and(|policy| policy.auth == Auth::Staff);
-    if let Some(policy) = schema.methods().iter().find(staff).and_then(|method| method.policy.as_ref()) {
-        let role = policy.roles.first().map_or("ROLE", String::as_str);
-        shell.push_str(&format!(
-            "STAFF=$(souk token --role {role})   # for staff, where the shop's folder is\n"
-        ));
+    let roles: BTreeSet<&str> = schema.methods().iter().filter_map(staff_role).collect();
+    for role in roles {
+        let variable = role.to_ascii_uppercase();
+        shell.push_str(&format!("{variable}=$(souk token --role {role})   # needs the shop's folder\n"));
     }
     put(html, format_args!("<h2>To begin with</h2><pre>{}</pre>", escape(&shell)));
+    html.push_str("<details><summary>Reasons that any call may give, with their status</summary><table>");
+    for (name, status, comment) in GENERAL_REASONS {
+        write_reason(name, *status, comment, html);
+    }
+    html.push_str("</table></details>");
+}
+
+/// What is refused before a service is asked, or without a word of the service's own.
+const GENERAL_REASONS: &[(&str, u16, &str)] = &[
+    ("INVALID_ARGUMENT", 400, "fields says which fields are wrong, and how."),
+    ("MALFORMED_JSON", 400, "The body is not JSON."),
+    ("UNAUTHENTICATED", 401, "The token is missing, not valid, or has expired."),
+    ("PERMISSION_DENIED", 403, "The token is not of somebody who may do this."),
+    ("NOT_FOUND", 404, "There is no such thing, or it is somebody else's."),
+    ("METHOD_NOT_ALLOWED", 405, "The header Allow says what the address takes."),
+    ("PAYLOAD_TOO_LARGE", 413, "The body is too large."),
+    ("UNSUPPORTED_MEDIA_TYPE", 415, "A body has to be application/json."),
+    ("INTERNAL", 500, "Something broke; tell the X-Request-Id."),
+    ("UNAVAILABLE", 503, "Try again after the header Retry-After."),
+    ("DEADLINE_EXCEEDED", 504, "Whether it was done is not known; repeat it with the same Idempotency-Key."),
+];
+
+/// The role of staff that a sample calls with.
+fn staff_role(method: &Method) -> Option<&str> {
+    let policy =
+        method.policy.as_ref().filter(|policy| policy.auth == Auth::Staff && !method.http.is_empty());
+    policy?.roles.first().map(String::as_str)
 }
 
 /// One reason why a service refuses.
@@ -106,10 +132,14 @@ fn write_reasons(schema: &Schema, service: &Service, html: &mut String) {
     }
     html.push_str("<details><summary>Reasons, with their status</summary><table>");
     for Refusal { name, status, comment } in reasons {
-        let (name, comment) = (escape(&name), escape(&comment));
-        put(html, format_args!("<tr><td><code>{name}</code></td><td>{status}</td><td>{comment}</td></tr>"));
+        write_reason(&name, status, &comment, html);
     }
     html.push_str("</table></details>");
+}
+
+fn write_reason(name: &str, status: u16, comment: &str, html: &mut String) {
+    let (name, comment) = (escape(name), escape(comment));
+    put(html, format_args!("<tr><td><code>{name}</code></td><td>{status}</td><td>{comment}</td></tr>"));
 }
 
 fn put(html: &mut String, text: std::fmt::Arguments<'_>) {
@@ -222,7 +252,10 @@ fn curl(schema: &Schema, method: &Method, rule: &HttpRule) -> String {
     let mut command = format!("curl{verb} \"$SOUK{path}{query}\"");
     match policy.auth {
         Auth::Public => {}
-        Auth::Staff => command.push_str(" \\\n  -H \"Authorization: Bearer $STAFF\""),
+        Auth::Staff => {
+            let role = staff_role(method).unwrap_or("staff").to_ascii_uppercase();
+            command.push_str(&format!(" \\\n  -H \"Authorization: Bearer ${role}\""));
+        }
         Auth::Unspecified | Auth::Token | Auth::Service => {
             command.push_str(" \\\n  -H \"Authorization: Bearer $TOKEN\"");
         }
@@ -247,10 +280,8 @@ fn query(schema: &Schema, input: &Message, except: &[&str]) -> String {
     let mut query = String::new();
     let wanted = |field: &&Field| is_shown(field) && !except.contains(&field.name.as_str());
     for field in input.fields.iter().filter(wanted) {
-        let value = match example_value(schema, field, 0) {
-            Value::String(text) => text,
-            other => other.to_string(),
-        };
+        let value = example_value(schema, field, 0);
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let separator = if query.is_empty() { '?' } else { '&' };
         query.push_str(&format!("{separator}{}={}", field.json_name, url_text(&value)));
     }
@@ -316,8 +347,13 @@ fn example_field(schema: &Schema, field: &Field, depth: usize) -> Value {
 
 /// The example that the contract has for the field, as JSON writes such a value.
 pub(crate) fn example_of(field: &Field) -> Value {
+    let one = one_example(field);
+    if field.is_many() { json!([one]) } else { one }
+}
+
+fn one_example(field: &Field) -> Value {
     let example = field.example.as_str();
-    let one = match field.kind {
+    match field.kind {
         Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 | Kind::Uint32 | Kind::Fixed32 => {
             example.parse::<i64>().map_or(json!(example), |number| json!(number))
         }
@@ -325,17 +361,13 @@ pub(crate) fn example_of(field: &Field) -> Value {
         Kind::Double | Kind::Float => serde_json::from_str(example).unwrap_or_else(|_| json!(example)),
         Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 | Kind::Uint64 | Kind::Fixed64 => json!(example),
         Kind::String | Kind::Bytes | Kind::Enum(_) | Kind::Message(_) => json!(example),
-    };
-    if field.is_many() { json!([one]) } else { one }
+    }
 }
 
 /// One value of the field: the contract's example, or what its type suggests.
 fn example_value(schema: &Schema, field: &Field, depth: usize) -> Value {
     if !field.example.is_empty() {
-        return match example_of(field) {
-            Value::Array(values) => values.into_iter().next().unwrap_or_default(),
-            value => value,
-        };
+        return one_example(field);
     }
     match field.kind {
         Kind::Double | Kind::Float => json!(1.5),
