@@ -1,5 +1,8 @@
 //! A service that talks, one that listens, and feeds that misbehave in between.
 #![allow(dead_code, reason = "each test binary uses its own part")]
+mod views;
+
+pub use views::views;
 use futures_util::{FutureExt, StreamExt};
 use prost::Message;
 use serde::{Deserialize, Serialize};
@@ -73,29 +76,6 @@ impl Aggregate for Listener {
         let ListenerEvent::Heard(heard) = event;
         self.heard.push(heard.n);
     }
-}
-
-fn project(recorded: &Recorded, out: &mut Vec<Statement>) {
-    let Some(event) = recorded.of::<Listener>() else { return };
-    let ListenerEvent::Heard(heard) = &*event;
-    let statement = Statement::new("INSERT INTO {heard} (position, n) VALUES ($1, $2)");
-    out.push(statement.arg(recorded.position.get()).arg(heard.n));
-}
-
-const HEARD: View = View {
-    name: "heard",
-    version: 1,
-    tables: &[Table {
-        name: "heard",
-        ddl: "CREATE TABLE {name} (position BIGINT PRIMARY KEY, n BIGINT NOT NULL CHECK (n <> -4))",
-        indexes: &[],
-    }],
-    project,
-};
-
-/// The listener's read models.
-pub fn views() -> Vec<View> {
-    vec![HEARD]
 }
 
 /// What can be wrong with an event: it cannot be read, a rule says no, the decision panics, a view refuses
