@@ -5,9 +5,11 @@ mod process;
 use process::{Shop, checkout, free_address, on, said};
 use serde_json::Value;
 use souk::rest::Rest;
+use souk::verify::Rest as OnItsWay;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 /// Which roles run together.
 const PARTS: [&[&str]; 3] =
@@ -58,9 +60,13 @@ impl Plan {
     }
 }
 
-/// How many buy, and after how many answers the middle is killed each time.
-const BUYERS: usize = 24;
-const ANSWERS_BEFORE_KILLS: [usize; 4] = [1, 3, 6, usize::MAX];
+/// How many begin to buy before each kill of the middle, and after how many answers it comes.
+const BUYERS_A_WAVE: usize = 10;
+const ANSWERS_BEFORE_KILLS: [usize; 3] = [1, 3, 6];
+const BUYERS: usize = BUYERS_A_WAVE * ANSWERS_BEFORE_KILLS.len();
+/// How often those without an answer ask again after the last kill: for half a minute.
+const ROUNDS_MAX: usize = 300;
+const BETWEEN_ROUNDS: Duration = Duration::from_millis(100);
 
 #[tokio::test]
 async fn a_kill_of_the_middle_process_loses_and_doubles_nothing() {
@@ -70,20 +76,27 @@ async fn a_kill_of_the_middle_process_loses_and_doubles_nothing() {
     let gateway = plan.open(GATEWAY);
     let goods = plan.open(0);
     let mut sales = plan.open(SALES);
-    let mut waiting = checkout::ready_to_buy(gateway.url(), folder.path(), BUYERS).await;
-    let (mut accepted, mut interrupted) = (Vec::new(), 0);
+    let mut to_come = checkout::ready_to_buy(gateway.url(), folder.path(), BUYERS).await;
+    let (mut accepted, mut waiting) = (Vec::new(), Vec::new());
     for kill_after in ANSWERS_BEFORE_KILLS {
+        waiting.extend(to_come.drain(..BUYERS_A_WAVE));
         let placed = checkout::everybody_places(gateway.url(), waiting, kill_after, || sales.kill()).await;
         accepted.extend(placed.accepted);
         waiting = placed.unanswered;
-        interrupted += waiting.len();
-        if kill_after != usize::MAX {
-            sales.kill();
-            sales = plan.open(SALES);
+        let sagas = OnItsWay::look(folder.path()).expect("the stores can be read").sagas_open;
+        assert!(!waiting.is_empty() || sagas > 0, "the kill came in the middle");
+        sales = plan.open(SALES);
+    }
+    for _ in 0..ROUNDS_MAX {
+        let placed = checkout::everybody_places(gateway.url(), waiting, usize::MAX, || {}).await;
+        accepted.extend(placed.accepted);
+        waiting = placed.unanswered;
+        if waiting.is_empty() {
+            break;
         }
+        tokio::time::sleep(BETWEEN_ROUNDS).await;
     }
     assert_eq!((accepted.len(), waiting.len()), (BUYERS, 0));
-    assert!(interrupted > 0, "the kills came in the middle");
     checkout::at_rest(folder.path()).await;
     let confirmed = checkout::all_ended_well(gateway.url(), &accepted).await;
     assert_eq!(confirmed, checkout::able_to_pay(BUYERS));

@@ -3,6 +3,7 @@ use crate::failure::{Failure, exit};
 use crate::verify::{Facts, Finding, check, render};
 use crate::{output, settings};
 use clap::{Args, ValueEnum};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -49,7 +50,7 @@ impl Verify {
             Format::Json => output::line(
                 &serde_json::json!({
                     "broken": broken,
-                    "checks": findings,
+                    "checks": findings.iter().map(shortened).collect::<Vec<_>>(),
                     "waitingForAPerson": waiting(&facts),
                     "orders": facts.orders.len(),
                     "onItsWay": facts.rest,
@@ -80,6 +81,11 @@ fn summary(facts: &Facts) -> String {
     )
 }
 
+/// A finding with as many ids as are shown.
+fn shortened(finding: &Finding) -> Finding {
+    Finding { ids: finding.shown().to_vec(), ..finding.clone() }
+}
+
 /// Looks until a look finds nothing, or the same things have been found often enough.
 fn settled(data: &Path) -> Result<(Vec<Finding>, Facts), Failure> {
     let mut standing: Option<Vec<Finding>> = None;
@@ -100,17 +106,37 @@ fn settled(data: &Path) -> Result<(Vec<Finding>, Facts), Failure> {
     unreachable!("the loop ends at the last look")
 }
 
-/// What the second look found again. A list that was cut short counts as found.
+/// What the second look found again.
 fn in_both(before: &[Finding], found: Vec<Finding>) -> Vec<Finding> {
     let keep = |mut finding: Finding| {
         let earlier = before.iter().find(|earlier| earlier.check == finding.check);
-        let was_cut = earlier.is_some_and(|earlier| earlier.count > earlier.ids.len())
-            || finding.count > finding.ids.len();
-        if !was_cut {
-            finding.ids.retain(|id| earlier.is_some_and(|earlier| earlier.ids.contains(id)));
-            finding.count = finding.ids.len();
-        }
+        let earlier: BTreeSet<&String> = earlier.into_iter().flat_map(|earlier| &earlier.ids).collect();
+        finding.ids.retain(|id| earlier.contains(id));
+        finding.count = finding.ids.len();
         finding
     };
     found.into_iter().map(keep).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finding(ids: impl IntoIterator<Item = u32>) -> Finding {
+        let ids: Vec<_> = ids.into_iter().map(|id| format!("ord_{id}")).collect();
+        Finding { check: "V1", rule: "a rule", asked: 1_000, count: ids.len(), ids }
+    }
+
+    #[test]
+    fn what_is_only_passing_does_not_count_however_much_it_is() {
+        let (before, now) = (finding(0..500), finding(400..900));
+        assert_eq!(in_both(&[before.clone()], vec![now]), [finding(400..500)]);
+        assert_eq!(in_both(&[before], vec![finding(500..900)]), [finding([])]);
+    }
+
+    #[test]
+    fn few_ids_are_shown_and_all_are_counted() {
+        let short = shortened(&finding(0..500));
+        assert_eq!((short.count, short.ids.len()), (500, crate::verify::IDS_MAX));
+    }
 }

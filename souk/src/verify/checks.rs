@@ -14,7 +14,7 @@ use souk_payment::domain::{Payment, ledger::Account};
 use souk_payment::invariants as payments;
 use std::collections::BTreeMap;
 
-/// How many offending ids a finding lists.
+/// How many offending ids of a finding are shown.
 pub const IDS_MAX: usize = 20;
 
 /// One check and what breaks it.
@@ -28,8 +28,15 @@ pub struct Finding {
     pub asked: usize,
     /// How many break it.
     pub count: usize,
-    /// The first of these, each with what is wrong.
+    /// These, each with what is wrong. All of them: whether the same are found again is asked of each.
     pub ids: Vec<String>,
+}
+
+impl Finding {
+    /// The first ids, as many as are shown.
+    pub fn shown(&self) -> &[String] {
+        &self.ids[..self.ids.len().min(IDS_MAX)]
+    }
 }
 
 /// Every check, whether it finds something or not, in order.
@@ -101,8 +108,7 @@ pub fn check(facts: &Facts) -> Vec<Finding> {
 }
 
 fn finding(check: &'static str, rule: &'static str, asked: usize, broken: Vec<String>) -> Finding {
-    let count = broken.len();
-    Finding { check, rule, asked, count, ids: broken.into_iter().take(IDS_MAX).collect() }
+    Finding { check, rule, asked, count: broken.len(), ids: broken }
 }
 
 /// The findings as a table, the offending ids below it.
@@ -114,11 +120,11 @@ pub fn render(findings: &[Finding]) -> String {
         findings.iter().map(|f| vec![f.check.to_owned(), verdict(f), f.rule.to_owned()]).collect();
     let mut text = output::table(&["check", "verdict", "what must hold"], &rows);
     for finding in findings.iter().filter(|finding| finding.count > 0) {
-        for id in &finding.ids {
+        for id in finding.shown() {
             text.push_str(&format!("  {} {id}\n", finding.check));
         }
-        if finding.count > finding.ids.len() {
-            text.push_str(&format!("  {} … and {} more\n", finding.check, finding.count - finding.ids.len()));
+        if finding.count > IDS_MAX {
+            text.push_str(&format!("  {} … and {} more\n", finding.check, finding.count - IDS_MAX));
         }
     }
     text

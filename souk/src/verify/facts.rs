@@ -6,7 +6,8 @@ use souk_cart::domain::{Cart, CartEvent};
 use souk_catalog::domain::{PriceEvent, PriceList, Product};
 use souk_contracts::terms::{CartId, OrderId, PaymentId, QuoteId};
 use souk_decider::{Aggregate, Record, RecordEvent};
-use souk_eventstore::{Recorded, audit};
+use souk_eventstore::Recorded;
+use souk_eventstore::audit::{self, Audit};
 use souk_inventory::domain::{Reservation, ReservationEvent};
 use souk_inventory::invariants::{Movement, StockRow};
 use souk_kernel::{Currency, TypeId};
@@ -57,12 +58,23 @@ pub struct Facts {
 
 /// A part of the facts, from one store.
 type Part = Box<dyn FnOnce(&mut Facts) + Send>;
-/// Reads a part.
-type Reader = fn(&Path) -> Result<Part, Failure>;
+/// Reads a part from a store as it was when it was opened.
+type Reader = fn(&Audit) -> Result<Part, Failure>;
+
+/// The stores in the order in which they are opened. The provider is the last: its books may be ahead of ours
+/// for a moment, never behind.
+const READERS: [(&str, Reader); 6] = [
+    ("order", orders),
+    ("cart", carts),
+    ("catalog", catalog),
+    ("inventory", inventory),
+    ("payment", payments),
+    ("provider", provider),
+];
 
 impl Facts {
-    /// Reads every store under `data`, side by side. The provider is read last: its books may be ahead of
-    /// ours for a moment, never behind.
+    /// Reads every store under `data`, side by side. All are opened before any is read: the moments at which
+    /// they are seen lie closer together than it takes to read one.
     pub fn gather(data: &Path) -> Result<Facts, Failure> {
         for (role, _) in settings::ROLES {
             if !rest::path(data, role).exists() {
@@ -71,16 +83,18 @@ impl Facts {
                 return Err(Failure::new(exit::UNAVAILABLE, message));
             }
         }
-        let readers: [Reader; 6] = [orders, carts, catalog, inventory, payments, stores];
+        let opened = READERS.iter().map(|(role, read)| Ok((rest::open(data, role)?, *read)));
+        let opened = opened.collect::<Result<Vec<_>, Failure>>()?;
         let parts: Vec<Result<Part, Failure>> = std::thread::scope(|scope| {
-            let reading: Vec<_> = readers.iter().map(|read| scope.spawn(|| read(data))).collect();
+            let stores = scope.spawn(|| stores(data));
+            let reading = opened.into_iter().map(|(audit, read)| scope.spawn(move || read(&audit)));
+            let reading: Vec<_> = reading.chain([stores]).collect();
             reading.into_iter().map(|one| one.join().unwrap_or_else(|_| Err(unknown_event()))).collect()
         });
         let mut facts = Facts { rest: Rest::look(data)?, ..Facts::default() };
         for part in parts {
             part?(&mut facts);
         }
-        facts.provider = provider(data)?;
         Ok(facts)
     }
 }
@@ -102,10 +116,10 @@ fn id<T: TypeId + std::str::FromStr>(recorded: &Recorded) -> Option<T> {
     recorded.stream.id().parse().ok()
 }
 
-fn orders(data: &Path) -> Result<Part, Failure> {
+fn orders(audit: &Audit) -> Result<Part, Failure> {
     let (mut orders, mut quotes) = (BTreeMap::<OrderId, Order>::new(), BTreeMap::<QuoteId, Quote>::new());
     let mut published = BTreeMap::new();
-    let read = rest::open(data, "order")?.for_each(|recorded| {
+    let read = audit.for_each(|recorded| {
         fold(&mut orders, id(recorded), recorded);
         fold(&mut quotes, id(recorded), recorded);
         if let Some(number) = recorded.public_seq {
@@ -118,8 +132,7 @@ fn orders(data: &Path) -> Result<Part, Failure> {
     }))
 }
 
-fn carts(data: &Path) -> Result<Part, Failure> {
-    let audit = rest::open(data, "cart")?;
+fn carts(audit: &Audit) -> Result<Part, Failure> {
     let mut carts = BTreeMap::<CartId, Vec<CartEvent>>::new();
     let read = audit.for_each(|recorded| {
         if let (Some(event), Some(id)) = (recorded.of::<Cart>(), id(recorded)) {
@@ -132,10 +145,10 @@ fn carts(data: &Path) -> Result<Part, Failure> {
     Ok(Box::new(move |facts| (facts.carts, facts.orders_applied) = (carts, applied)))
 }
 
-fn catalog(data: &Path) -> Result<Part, Failure> {
+fn catalog(audit: &Audit) -> Result<Part, Failure> {
     let mut prices = BTreeMap::<String, Vec<PriceEvent>>::new();
     let mut products = Vec::new();
-    let read = rest::open(data, "catalog")?.for_each(|recorded| {
+    let read = audit.for_each(|recorded| {
         products.extend(recorded.of::<Record<Product>>());
         if let Some(event) = recorded.of::<PriceList>() {
             prices.entry(recorded.stream.id().to_owned()).or_default().push(event.as_ref().clone());
@@ -145,8 +158,7 @@ fn catalog(data: &Path) -> Result<Part, Failure> {
     Ok(Box::new(move |facts| (facts.prices, facts.products) = (prices, products)))
 }
 
-fn inventory(data: &Path) -> Result<Part, Failure> {
-    let audit = rest::open(data, "inventory")?;
+fn inventory(audit: &Audit) -> Result<Part, Failure> {
     let mut reservations = BTreeMap::<String, (Reservation, Vec<Arc<ReservationEvent>>)>::new();
     let mut movements = Vec::new();
     let read = audit.for_each(|recorded| {
@@ -171,10 +183,10 @@ fn inventory(data: &Path) -> Result<Part, Failure> {
     }))
 }
 
-fn payments(data: &Path) -> Result<Part, Failure> {
+fn payments(audit: &Audit) -> Result<Part, Failure> {
     let mut payments = BTreeMap::<PaymentId, (Payment, Vec<PaymentEvent>)>::new();
     let mut ledger = BTreeMap::<(Account, Currency), i64>::new();
-    let read = rest::open(data, "payment")?.for_each(|recorded| {
+    let read = audit.for_each(|recorded| {
         let (Some(event), Some(id)) = (recorded.of::<Payment>(), id(recorded)) else { return };
         if let Some(transaction) = Transaction::of(&event) {
             for posting in transaction.postings {
@@ -189,24 +201,26 @@ fn payments(data: &Path) -> Result<Part, Failure> {
     Ok(Box::new(move |facts| (facts.payments, facts.ledger) = (payments, ledger)))
 }
 
-fn provider(data: &Path) -> Result<Vec<Theirs>, Failure> {
+fn provider(audit: &Audit) -> Result<Part, Failure> {
     let mut books = Books::default();
     let mut failed = None;
-    let read = rest::open(data, "provider")?
-        .for_each(|recorded| failed = failed.take().or(books.take(recorded).err()));
+    let read = audit.for_each(|recorded| failed = failed.take().or(books.take(recorded).err()));
     read.map_err(unreadable)?;
     if let Some(fault) = failed {
         return Err(unreadable(fault));
     }
-    let theirs = books.truths().map(|truth| Theirs {
-        authorization_key: truth.authorization_key,
-        currency: truth.currency,
-        authorized_minor: truth.authorized_minor,
-        captured_minor: truth.captured_minor,
-        refunded_minor: truth.refunded_minor,
-        voided: truth.voided,
-    });
-    Ok(theirs.collect())
+    let theirs: Vec<_> = books
+        .truths()
+        .map(|truth| Theirs {
+            authorization_key: truth.authorization_key,
+            currency: truth.currency,
+            authorized_minor: truth.authorized_minor,
+            captured_minor: truth.captured_minor,
+            refunded_minor: truth.refunded_minor,
+            voided: truth.voided,
+        })
+        .collect();
+    Ok(Box::new(move |facts| facts.provider = theirs))
 }
 
 /// Every store by itself: numbering, tables, and each view beside one that is built anew from the log.
