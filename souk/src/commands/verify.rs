@@ -129,9 +129,9 @@ mod tests {
 
     #[test]
     fn what_is_only_passing_does_not_count_however_much_it_is() {
-        let (before, now) = (finding(0..500), finding(400..900));
-        assert_eq!(in_both(&[before.clone()], vec![now]), [finding(400..500)]);
-        assert_eq!(in_both(&[before], vec![finding(500..900)]), [finding([])]);
+        let before = [finding(0..500)];
+        assert_eq!(in_both(&before, vec![finding(400..900)]), [finding(400..500)]);
+        assert_eq!(in_both(&before, vec![finding(500..900)]), [finding([])]);
     }
 
     #[test]
