@@ -435,7 +435,11 @@ mod tests {
         assert_eq!(words(Status::Expired, ""), ["done", expired, "done"]);
         let released_word = "RESERVATION_RELEASED";
         assert_eq!(words(Status::Released, released_word), [released_word, released_word, "done"]);
-        assert_eq!(words(Status::Refused, "A_NEW_WORD")[0], "A_NEW_WORD", "what is new there is not wrong here");
+        assert_eq!(
+            words(Status::Refused, "A_NEW_WORD")[0],
+            "A_NEW_WORD",
+            "what is new there is not wrong here"
+        );
         assert_eq!(words(Status::Refused, "UNKNOWN_SKU"), ["UNKNOWN_SKU", "UNKNOWN_SKU", "done"]);
         assert_eq!(words(Status::Unspecified, ""), ["unknown"; 3]);
         assert_eq!([reserved(Ok(None)), committed(Ok(None)), released(Ok(None))].map(word), ["unknown"; 3]);

@@ -2,7 +2,6 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 mod views;
 
-pub use views::views;
 use futures_util::{FutureExt, StreamExt};
 use prost::Message;
 use serde::{Deserialize, Serialize};
@@ -21,6 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
+pub use views::views;
 
 pub const START: Timestamp = Timestamp::from_unix_s(1_795_219_200);
 /// A test that waits longer has failed.
