@@ -47,6 +47,7 @@ impl Service for Catalog {
 }
 
 /// Keeps the search index up with the log.
+#[derive(Clone)]
 struct Indexing {
     search: Arc<SearchView>,
     store: EventStore,
@@ -59,5 +60,9 @@ impl Process for Indexing {
 
     fn run(self: Box<Self>, stop: Stop) -> BoxFuture<'static, Result<(), Error>> {
         Box::pin(async move { self.search.follow(&self.store, &stop).await })
+    }
+
+    fn again(&self) -> Option<Box<dyn Process>> {
+        Some(Box::new(self.clone()))
     }
 }
