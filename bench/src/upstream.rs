@@ -11,7 +11,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use prost::Message;
 use souk_contracts::catalog::v1::{
-    GetProductResponse, ListProductsResponse, Media, Price, Product, ProductStatus, Variant,
+    GetProductResponse, ListProductsRequest, ListProductsResponse, Media, Price, Product, ProductStatus,
+    Variant,
 };
 use souk_contracts::types::v1::Money;
 use souk_kernel::Timestamp;
@@ -21,6 +22,7 @@ use souk_telemetry::{Stop, task};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::net::{TcpListener, TcpStream};
 
 /// Products on a page.
@@ -30,10 +32,28 @@ pub const SMALL_PATH: &str = "/api/v1/products/bench-000";
 /// Where a page of them is asked for.
 pub const LARGE_PATH: &str = "/api/v1/products?pageSize=50";
 
-/// Answers as the catalogue would, always the same.
+/// Where they are asked for so that each answer is another than the last ones.
+pub const FRESH_PATH: &str = "/api/v1/products?pageSize=50&pageToken=fresh";
+/// How many answers there are before they come again: more than any cache of a gateway holds.
+const FRESH_PAGES: usize = 256;
+
+/// Answers as the catalogue would.
 struct Catalog {
     product: Bytes,
-    page: Bytes,
+    /// All of one length. The first is the answer to whoever does not ask for a fresh one.
+    pages: Vec<Bytes>,
+    next: AtomicUsize,
+}
+
+impl Catalog {
+    fn page(&self, request: &[u8]) -> Option<Bytes> {
+        let request = ListProductsRequest::decode(request).ok()?;
+        let number = match request.page_token.is_empty() {
+            true => 0,
+            false => self.next.fetch_add(1, Ordering::Relaxed) % self.pages.len(),
+        };
+        self.pages.get(number).cloned()
+    }
 }
 
 impl ByteService for Catalog {
@@ -41,13 +61,14 @@ impl ByteService for Catalog {
         "souk.catalog.v1.CatalogService"
     }
 
-    fn call(&self, method: &str, _: Cx, _: Bytes) -> BoxFuture<'static, Result<Reply>> {
+    fn call(&self, method: &str, _: Cx, request: Bytes) -> BoxFuture<'static, Result<Reply>> {
         let reply = match method {
-            "GetProduct" => Ok(Reply::One(self.product.clone())),
-            "ListProducts" => Ok(Reply::One(self.page.clone())),
-            _ => Err(Error::new(Code::Unimplemented, "UNIMPLEMENTED", "the bench does not ask for this")),
+            "GetProduct" => Some(self.product.clone()),
+            "ListProducts" => self.page(&request),
+            _ => None,
         };
-        Box::pin(std::future::ready(reply))
+        let unknown = || Error::new(Code::Unimplemented, "UNIMPLEMENTED", "the bench does not ask for this");
+        Box::pin(std::future::ready(reply.map(Reply::One).ok_or_else(unknown)))
     }
 }
 
@@ -84,9 +105,13 @@ fn product(number: u32) -> Product {
 pub async fn serve_grpc(stop: Stop) -> Outcome<SocketAddr> {
     let products: Vec<_> = (0..PAGE).map(product).collect();
     let one = GetProductResponse { product: products.first().cloned() };
-    let page = ListProductsResponse { products, next_page_token: "bench".to_owned() };
+    let page = |number| {
+        let next_page_token = format!("bench-{number:03}");
+        Bytes::from(ListProductsResponse { products: products.clone(), next_page_token }.encode_to_vec())
+    };
+    let pages = (0..FRESH_PAGES).map(page).collect();
     let catalog: Arc<dyn ByteService> =
-        Arc::new(Catalog { product: one.encode_to_vec().into(), page: page.encode_to_vec().into() });
+        Arc::new(Catalog { product: one.encode_to_vec().into(), pages, next: AtomicUsize::new(0) });
     let (listener, address) = listen().await?;
     let server = GrpcServer::new([catalog]);
     drop(task::spawn(

@@ -1,6 +1,7 @@
 //! One pipeline for every request.
 use crate::body::{self, AnswerBody, Unread};
 use crate::headers::{self, MediaType};
+use crate::memo::Memo;
 use crate::plan::{DOCS_PATH, Endpoint, Plan, StartError, Target};
 use crate::problem::{Problem, Statuses};
 use crate::route::Found;
@@ -74,6 +75,7 @@ struct Inner {
     limits: Limits,
     openapi: Bytes,
     docs: Bytes,
+    memo: Memo,
 }
 
 /// What is known of a request before anything is decided.
@@ -102,6 +104,7 @@ impl Gateway {
             clock: options.clock,
             entropy: options.entropy,
             limits: options.limits,
+            memo: Memo::new(),
             schema,
             plan,
             peers,
@@ -203,7 +206,7 @@ impl Gateway {
         let reply = inner.call(endpoint, cx, message.into(), open_until).await;
         let reply = reply.map_err(|error| inner.refused(&error, envelope))?;
         let mut response = match reply {
-            Answer::One(bytes) => inner.one(endpoint, &bytes, envelope)?,
+            Answer::One(bytes) => inner.one(number, &bytes, envelope)?,
             Answer::Many(items) => self.many(number, items, envelope),
         };
         if let Some(wait) = wait {
@@ -384,24 +387,40 @@ impl Inner {
 
     fn one(
         &self,
-        endpoint: &Endpoint,
+        number: usize,
         reply: &Bytes,
         envelope: &Envelope,
     ) -> Result<Response<AnswerBody>, Problem> {
-        let mut json = Vec::new();
-        if let Err(fault) = endpoint.decode(&self.schema, reply, &mut json) {
+        let endpoint = &self.plan.endpoints[number];
+        let json = self.json(number, reply).map_err(|fault| {
             log_unwritable(endpoint, &envelope.request_id, fault);
-            return Err(Problem::internal());
-        }
-        if endpoint.success == StatusCode::NO_CONTENT {
-            json.clear();
-        }
-        let mut response = Response::new(AnswerBody::full(json.into()));
+            Problem::internal()
+        })?;
+        let has_content = endpoint.success != StatusCode::NO_CONTENT;
+        let body = if has_content { AnswerBody::full(json) } else { AnswerBody::empty() };
+        let mut response = Response::new(body);
         *response.status_mut() = endpoint.success;
-        if endpoint.success != StatusCode::NO_CONTENT {
+        if has_content {
             response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
         Ok(response)
+    }
+
+    /// The reply as JSON. What everybody may ask for is asked for again, so it is remembered; what is somebody's
+    /// own is not kept any longer than it takes to answer.
+    fn json(&self, number: usize, reply: &Bytes) -> Result<Bytes, souk_transcode::WireFault> {
+        let endpoint = &self.plan.endpoints[number];
+        let place = Memo::place(reply).filter(|_| !endpoint.needs_token);
+        if let Some(json) = place.as_ref().and_then(|place| self.memo.recall(place, number, reply)) {
+            return Ok(json);
+        }
+        let mut json = Vec::new();
+        endpoint.decode(&self.schema, reply, &mut json)?;
+        let json = Bytes::from(json);
+        if let Some(place) = &place {
+            self.memo.keep(place, number, reply, &json);
+        }
+        Ok(json)
     }
 
     /// One line of a stream, and whether more may follow.

@@ -38,6 +38,7 @@ mod docs;
 mod framing;
 mod gateway;
 mod headers;
+mod memo;
 mod openapi;
 mod percent;
 mod plan;
