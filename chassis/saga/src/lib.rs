@@ -29,4 +29,4 @@ pub use definition::{Definition, Direction, Draft, Intent, Side, Step};
 pub use progress::{
     ATTEMPTS_UNTIL_OPERATOR, DELAY_RECORDED_EVERY, Event, Outcome, Phase, Progress, Stuck, TurnBack,
 };
-pub use runner::{Call, Options, Recording, Runner, SHARDS, Saga};
+pub use runner::{Beside, Call, Options, Recording, Runner, SHARDS, Saga};

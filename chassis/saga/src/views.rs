@@ -9,14 +9,14 @@ const ENDED: &str = "ended";
 const TABLES: &[Table] = &[Table {
     name: "sagas",
     ddl: "CREATE TABLE {name} (stream TEXT NOT NULL, saga TEXT NOT NULL, status TEXT NOT NULL, \
-          stuck TEXT NOT NULL, changed BIGINT NOT NULL, PRIMARY KEY (stream, saga))",
-    indexes: &["CREATE INDEX {name}_changed ON {name} (status, changed)"],
+          stuck TEXT NOT NULL, changed BIGINT NOT NULL, category TEXT NOT NULL, PRIMARY KEY (stream, saga))",
+    indexes: &["CREATE INDEX {name}_changed ON {name} (status, category, changed)"],
 }];
 
 /// The view that a service with sagas registers. `project` decodes the service's own event and hands a
 /// saga's event to [`project`].
 pub fn view(project: fn(&Recorded, &mut Vec<Statement>)) -> View {
-    View { name: "sagas", version: 1, tables: TABLES, project }
+    View { name: "sagas", version: 2, tables: TABLES, project }
 }
 
 /// The statements that keep the table when `event` was recorded as `recorded`.
@@ -25,13 +25,15 @@ pub fn project(recorded: &Recorded, event: &Event, out: &mut Vec<Statement>) {
     let position = recorded.position.get();
     let statement = match event {
         Event::Started { .. } => Statement::new(
-            "INSERT INTO {sagas} (stream, saga, status, stuck, changed) VALUES ($1, $2, $3, $4, $5)",
+            "INSERT INTO {sagas} (stream, saga, status, stuck, changed, category) \
+             VALUES ($1, $2, $3, $4, $5, $6)",
         )
         .arg(stream)
         .arg(event.saga())
         .arg(OPEN)
         .arg("")
-        .arg(position),
+        .arg(position)
+        .arg(recorded.stream.category()),
         Event::Completed { .. } | Event::Undone { .. } | Event::Abandoned { .. } => {
             update(stream, event.saga(), ENDED, "", position)
         }
@@ -56,12 +58,15 @@ fn update(stream: &str, saga: &str, status: &'static str, stuck: &str, position:
         .arg(position)
 }
 
-/// The open sagas that moved after a position, oldest first: their stream and the position.
-pub(crate) fn open_since(changed: u64, limit: i64) -> Statement {
+/// The open sagas of a category's streams that moved after a position, oldest first: their stream and the
+/// position.
+pub(crate) fn open_since(category: &'static str, changed: u64, limit: i64) -> Statement {
     Statement::new(
-        "SELECT stream, changed FROM {sagas} WHERE status = $1 AND changed > $2 ORDER BY changed LIMIT $3",
+        "SELECT stream, changed FROM {sagas} WHERE status = $1 AND category = $2 AND changed > $3 \
+         ORDER BY changed LIMIT $4",
     )
     .arg(OPEN)
+    .arg(category)
     .arg(changed)
     .arg(limit)
 }
