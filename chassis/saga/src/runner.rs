@@ -76,12 +76,7 @@ pub struct Recording<E> {
 
 impl<E> Default for Recording<E> {
     fn default() -> Self {
-        Self {
-            events: Vec::new(),
-            set_timers: Vec::new(),
-            cancel_timers: Vec::new(),
-            beside: Vec::new(),
-        }
+        Self { events: Vec::new(), set_timers: Vec::new(), cancel_timers: Vec::new(), beside: Vec::new() }
     }
 }
 

@@ -49,6 +49,15 @@ pub fn project(recorded: &Recorded, event: &Event, out: &mut Vec<Statement>) {
     out.push(statement);
 }
 
+/// The statement that wakes an open saga for which something else than its own event has changed what is
+/// outstanding.
+pub fn wake(recorded: &Recorded, saga: &'static str) -> Statement {
+    Statement::new("UPDATE {sagas} SET changed = $3 WHERE stream = $1 AND saga = $2")
+        .arg(recorded.stream.as_str())
+        .arg(saga)
+        .arg(recorded.position.get())
+}
+
 fn update(stream: &str, saga: &str, status: &'static str, stuck: &str, position: u64) -> Statement {
     Statement::new("UPDATE {sagas} SET status = $3, stuck = $4, changed = $5 WHERE stream = $1 AND saga = $2")
         .arg(stream)

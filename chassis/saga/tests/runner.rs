@@ -269,8 +269,7 @@ impl Saga for Errands {
         let mut looks = self.0.lock().expect("no holder panics");
         *looks += 1;
         assert_eq!(call.attempt, 1, "waiting is no attempt");
-        let outcome =
-            if *looks < 3 { Outcome::Waiting { on: "somebody".into() } } else { Outcome::done() };
+        let outcome = if *looks < 3 { Outcome::Waiting { on: "somebody".into() } } else { Outcome::done() };
         std::future::ready(outcome).boxed()
     }
 
