@@ -1,4 +1,4 @@
-//! What every location must do alike: each test runs on a file and in memory.
+//! What every location must do alike: each test runs on a file, with threads and without, and in memory.
 mod suite;
 use souk_eventstore::*;
 use souk_kernel::Rejection;
@@ -10,6 +10,10 @@ macro_rules! conformance {
         mod sqlite {
             $( #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                async fn $name() { super::$name(&super::suite::Place::sqlite()).await } )+
+        }
+        mod inline {
+            $( #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+               async fn $name() { super::$name(&super::suite::Place::inline()).await } )+
         }
         mod memory {
             $( #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

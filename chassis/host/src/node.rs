@@ -47,12 +47,14 @@ pub struct Settings {
     pub round_trip: bool,
     /// The most bytes of folded states that one service keeps in memory.
     pub cache_bytes_max: usize,
+    /// Starts no threads, so that a simulation on a runtime of one thread can repeat what happens.
+    pub one_thread: bool,
 }
 
 impl Settings {
     /// Everything under this folder.
     pub fn at(data: impl Into<PathBuf>) -> Self {
-        Self { data: Some(data.into()), round_trip: false, cache_bytes_max: 32 << 20 }
+        Self { data: Some(data.into()), round_trip: false, cache_bytes_max: 32 << 20, one_thread: false }
     }
 
     /// Everything in memory, gone with the process.
@@ -269,16 +271,24 @@ fn open_stores(
         };
         let mut options = Options::new(service.name(), location, environment.clock.clone())
             .views(service.views())
-            .cache_bytes_max(settings.cache_bytes_max);
+            .cache_bytes_max(settings.cache_bytes_max)
+            .inline(settings.one_thread);
         if let Some(publish) = service.publish() {
             options = options.publish(publish);
         }
         EventStore::open(options).map(|store| (service.name(), store)).map_err(StartError::Store)
     };
-    let opened: Vec<_> = std::thread::scope(|scope| {
-        let opening: Vec<_> = services.iter().map(|service| scope.spawn(|| open(service.as_ref()))).collect();
-        opening.into_iter().map(|one| one.join().expect("opening a store does not panic")).collect()
-    });
+    let side_by_side = || {
+        std::thread::scope(|scope| {
+            let opening: Vec<_> =
+                services.iter().map(|service| scope.spawn(|| open(service.as_ref()))).collect();
+            opening.into_iter().map(|one| one.join().expect("opening a store does not panic")).collect()
+        })
+    };
+    let opened: Vec<_> = match settings.one_thread {
+        true => services.iter().map(|service| open(service.as_ref())).collect(),
+        false => side_by_side(),
+    };
     let stores = opened.into_iter().collect::<Result<Vec<_>, _>>()?;
     if let Some(data) = &settings.data {
         remember(data, services)?;
