@@ -69,12 +69,8 @@ async fn a_refused_capture_is_tried_again_and_then_skipped_with_a_reason(house: 
     assert_eq!((&stuck["status"], &stuck["service"]), (&json!("SAGA_STATUS_STUCK"), &json!("order")));
 
     does(house, &order, "retry", &act("the provider says that it is ready", "op1")).await;
-    let asked_again = async || {
-        let waits = guest.order(&order).await["needsAttention"] == true;
-        let calls = house.store("order").head().borrow().get();
-        Some(calls).filter(|_| waits)
-    };
-    eventually("the refusal stands, and it waits again", asked_again).await;
+    let order = waits(&guest, &order).await;
+    assert_eq!(acts(house, &order).await.len(), 1, "the refusal stands, and it waits again");
 
     let skipped = does(house, &order, "skip", &act("captured at the provider by hand", "op2")).await;
     assert_eq!(skipped["sagas"][0]["status"], "SAGA_STATUS_COMPLETED", "{skipped}");

@@ -329,7 +329,7 @@ fn intervention(cx: &Cx, operation: Operation, request: &InterveneRequest) -> Re
         named(&mut invalid, "step", &request.step);
     }
     within(&mut invalid, "reason", &request.reason, REASON_CHARS_MAX);
-    within(&mut invalid, "operation_id", &request.operation_id, OPERATION_ID_CHARS_MAX);
+    within(&mut invalid, "operationId", &request.operation_id, OPERATION_ID_CHARS_MAX);
     invalid.finish(Some(()))?;
     Ok(Intervention {
         operation,
@@ -344,7 +344,7 @@ fn wish(cx: &Cx, request: &RedriveRequest) -> Result<Redrive> {
     named(&mut invalid, "service", &request.service);
     named(&mut invalid, "key", &request.key);
     within(&mut invalid, "reason", &request.reason, REASON_CHARS_MAX);
-    within(&mut invalid, "operation_id", &request.operation_id, OPERATION_ID_CHARS_MAX);
+    within(&mut invalid, "operationId", &request.operation_id, OPERATION_ID_CHARS_MAX);
     invalid.finish(Some(()))?;
     Ok(Redrive {
         key: request.key.clone(),

@@ -88,6 +88,6 @@ async fn what_is_not_there_is_said_so() {
     let empty =
         operators.redrive(by(&node, "admin"), RedriveRequest::default()).await.expect_err("nothing said");
     let fields: Vec<_> = empty.fields().iter().map(|field| field.field.as_str()).collect();
-    assert_eq!(fields, ["service", "key", "reason", "operation_id"]);
+    assert_eq!(fields, ["service", "key", "reason", "operationId"]);
     node.shut_down().await;
 }

@@ -120,11 +120,11 @@ impl<S: Saga> Desk for Runner<S> {
     }
 }
 
-/// The same act said twice is one; another under the same id is another.
+/// The same act said twice is one, also with a new token; another under the same id is another.
 fn commit_id(operation_id: &str, stream: &StreamId, intervention: &Intervention) -> CommitId {
-    let Intervention { operation, step, by, reason } = intervention;
+    let Intervention { operation, step, by: _, reason } = intervention;
     let step = step.as_deref().unwrap_or_default();
-    CommitId::derived(&["intervene", operation_id, stream.as_str(), &operation.to_string(), step, by, reason])
+    CommitId::derived(&["intervene", operation_id, stream.as_str(), &operation.to_string(), step, reason])
 }
 
 /// A bare id is one of the things that the service's sagas are about.
