@@ -7,8 +7,8 @@ use crate::readers::{Readers, Source};
 use crate::sequencer::{self, Job, Progress, Sequencer};
 use crate::shared::{Shared, lock};
 use crate::{
-    CommitError, Committed, Fault, Faults, Folded, Lease, Location, OpenError, Options, Parked, Position,
-    Publish, Published, Recorded, Row, Statement, Statistics, StreamId, Timer, Work, schema, view,
+    CommitError, Committed, Fault, Faults, Folded, Lease, Location, OpenError, Options, Parked, ParkedKey,
+    Position, Publish, Published, Recorded, Row, Statement, Statistics, StreamId, Timer, Work, schema, view,
 };
 use souk_decider::Aggregate;
 use souk_kernel::Timestamp;
@@ -398,6 +398,15 @@ impl EventStore {
     pub async fn parked(&self, reaction: &str, limit: usize) -> Result<Vec<Parked>, Fault> {
         let statement = Statement::new(schema::PARKED_OF).arg(reaction).arg(limit.min(PAGE_MAX));
         Ok(self.query(statement).await?.iter().map(schema::parked_of).collect())
+    }
+
+    /// The keys that a reaction has parked, the longest waiting first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn parked_keys(&self, reaction: &str, limit: usize) -> Result<Vec<ParkedKey>, Fault> {
+        let statement = Statement::new(schema::PARKED_KEYS).arg(reaction).arg(limit.min(PAGE_MAX));
+        Ok(self.query(statement).await?.iter().map(schema::parked_key_of).collect())
     }
 
     /// Takes no more work, finishes what waits, empties the write-ahead log and lets go of the file.

@@ -466,6 +466,11 @@ async fn checkpoints_and_parked_events_are_kept(place: &Place) {
     store.commit(piece).await.expect("noted");
     assert_eq!(store.checkpoint_of("r").await.expect("readable"), Some(Position::new(7)));
     assert_eq!(store.parked("r", 10).await.expect("readable"), [parked(3), parked(4)]);
+    let keys = store.parked_keys("r", 10).await.expect("readable");
+    let key = keys.first().map(|key| (&*key.source, &*key.stream, key.first, key.events));
+    assert_eq!((key, keys.len()), (Some(("order", "o/1", 3, 2)), 1));
+    assert_eq!(keys[0].since, store.now());
+    assert_eq!(store.parked_keys("another", 10).await.expect("readable"), []);
     store.commit(decide(|| Decision::new().unpark("r", "order", "o/1", 3))).await.expect("taken out");
     assert_eq!(store.parked("r", 10).await.expect("readable"), [parked(4)]);
 }

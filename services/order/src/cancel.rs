@@ -32,10 +32,17 @@ pub fn take_over(place: &Progress) -> Vec<OrderEvent> {
 
 /// What to record about an attempt. Its end is the order's end.
 pub fn record(order: &Order, intent: &Intent, outcome: &Outcome, attempt: u32) -> Vec<OrderEvent> {
+    with_consequences(
+        order,
+        order.cancel().record(definition(), intent, &never_back(intent, outcome), attempt),
+    )
+}
+
+/// The saga's moves with what they mean for the order, for one commit. A person may end it, too.
+pub fn with_consequences(order: &Order, moves: Vec<Event>) -> Vec<OrderEvent> {
     let Some(placed) = order.placed() else { return Vec::new() };
-    let moves = order.cancel().record(definition(), intent, &never_back(intent, outcome), attempt);
-    let completed = moves.iter().any(|moved| matches!(moved, Event::Completed { .. }));
-    let cancelled = completed.then(|| {
+    let ended = moves.iter().any(|moved| matches!(moved, Event::Completed { .. } | Event::Abandoned { .. }));
+    let cancelled = ended.then(|| {
         OrderEvent::OrderCancelled(OrderCancelled {
             order_id: placed.order_id,
             subject: placed.subject.clone(),

@@ -22,7 +22,7 @@ use souk_host::Resources;
 use souk_identity::ServiceIdentity;
 use souk_kernel::{Code, Error, Timestamp, TypeId};
 use souk_rpc::{BoxFuture, Cx};
-use souk_saga::{Call, Direction, Intent, Outcome, Phase, Recording, Saga};
+use souk_saga::{Call, Definition, Direction, Event, Intent, Outcome, Phase, Progress, Recording, Saga};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -228,11 +228,23 @@ impl Saga for Effects {
         attempt: u32,
         _now: Timestamp,
     ) -> Recording<order::OrderEvent> {
-        let events = order::record(order, intent, outcome, attempt);
-        let key = order.placed().filter(|_| place::ends_deadline(&events));
-        let cancel_timers = key.map(|placed| place::deadline_key(placed.order_id)).into_iter().collect();
-        Recording { events, cancel_timers, ..Recording::default() }
+        recording(order, order::record(order, intent, outcome, attempt))
     }
+
+    fn sagas<'a>(&'a self, order: &'a Order) -> Vec<(&'a Definition, &'a Progress)> {
+        vec![(place::definition(), order.place()), (cancel::definition(), order.cancel())]
+    }
+
+    fn moved(&self, order: &Order, moves: Vec<Event>, _now: Timestamp) -> Recording<order::OrderEvent> {
+        recording(order, order::moved(order, moves))
+    }
+}
+
+/// The deadline has no meaning any more once the order is settled.
+fn recording(order: &Order, events: Vec<order::OrderEvent>) -> Recording<order::OrderEvent> {
+    let key = order.placed().filter(|_| place::ends_deadline(&events));
+    let cancel_timers = key.map(|placed| place::deadline_key(placed.order_id)).into_iter().collect();
+    Recording { events, cancel_timers, ..Recording::default() }
 }
 
 /// The payment is made of the order's id, so it is the same for every attempt.

@@ -21,6 +21,8 @@ pub struct OrderFacts {
     /// Whether a saga still has something to do.
     pub saga_open: bool,
     pub needs_attention: bool,
+    /// A person settled a step or ended a saga: where stock and money are is for that person's books.
+    pub by_hand: bool,
     pub reason: String,
     pub external_ref: Arc<str>,
 }
@@ -42,6 +44,7 @@ pub fn facts(order: &Order) -> Option<OrderFacts> {
         pieces,
         saga_open: order.place().is_open() || order.cancel().is_open(),
         needs_attention: order.needs_attention(),
+        by_hand: order.place().was_settled_by_hand() || order.cancel().was_settled_by_hand(),
         reason: order.reason().0.to_owned(),
         external_ref: placed.external_ref.clone(),
     })
@@ -65,7 +68,7 @@ pub fn quotes_with_two_orders<'a>(orders: impl Iterator<Item = &'a OrderFacts>) 
 pub fn saga_fits_status(facts: &OrderFacts) -> bool {
     match facts.label {
         Label::Pending | Label::Cancelling => facts.saga_open,
-        Label::Confirmed => facts.saga_open || facts.payment == Payment::Captured,
+        Label::Confirmed => facts.saga_open || facts.payment == Payment::Captured || facts.by_hand,
         Label::Rejected | Label::Cancelled => !facts.saga_open,
     }
 }
@@ -74,6 +77,7 @@ pub fn saga_fits_status(facts: &OrderFacts) -> bool {
 pub fn nothing_kept(facts: &OrderFacts) -> bool {
     match facts.label {
         Label::Pending | Label::Confirmed | Label::Cancelling => true,
+        Label::Rejected | Label::Cancelled if facts.by_hand => true,
         Label::Rejected | Label::Cancelled => match facts.payment {
             Payment::None | Payment::Voided | Payment::Refunded => true,
             Payment::Authorized | Payment::Captured => false,

@@ -9,7 +9,7 @@ use crate::domain::order::{
 };
 use souk_contracts::terms::OrderId;
 use souk_kernel::Timestamp;
-use souk_saga::{Definition, Event, Intent, Outcome};
+use souk_saga::{Definition, Event, Intent, Outcome, Phase};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -85,6 +85,15 @@ fn consequence(order: &Order, placed: &OrderPlaced, moved: &Event, detail: &str)
     match moved {
         Event::StepDone { step, .. } if step == COMMIT => Some(OrderEvent::OrderConfirmed(confirmed(placed))),
         Event::Undone { reason, .. } => Some(turned_back(order, placed, reason, detail)),
+        // A person ended it on the way back; after the pivot the order stays what it is.
+        Event::Abandoned { .. } => match order.place().phase() {
+            Phase::Undoing(reason) => Some(turned_back(order, placed, reason, detail)),
+            Phase::NotStarted
+            | Phase::Forward
+            | Phase::Completed
+            | Phase::Undone(_)
+            | Phase::Abandoned(_) => None,
+        },
         Event::Started { .. }
         | Event::StepDone { .. }
         | Event::StepRefused { .. }
@@ -93,7 +102,7 @@ fn consequence(order: &Order, placed: &OrderPlaced, moved: &Event, detail: &str)
         | Event::StepUndone { .. }
         | Event::NeedsOperator { .. }
         | Event::Completed { .. }
-        | Event::Abandoned { .. } => None,
+        | Event::Intervened { .. } => None,
     }
 }
 

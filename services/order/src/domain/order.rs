@@ -437,6 +437,12 @@ pub fn record(order: &Order, intent: &Intent, outcome: &Outcome, attempt: u32) -
     }
 }
 
+/// What to record when a person has moved one of the sagas.
+pub fn moved(order: &Order, moves: Vec<souk_saga::Event>) -> Vec<OrderEvent> {
+    let of_place = moves.first().is_some_and(|moved| moved.saga() == place::definition().name());
+    if of_place { place::with_consequences(order, moves) } else { cancel::with_consequences(order, moves) }
+}
+
 /// Everything that either saga still has to do.
 pub fn outstanding(order: &Order) -> Vec<Intent> {
     let mut intents = order.place.outstanding(place::definition());
@@ -444,5 +450,7 @@ pub fn outstanding(order: &Order) -> Vec<Intent> {
     intents
 }
 
+#[cfg(test)]
+mod by_hand_tests;
 #[cfg(test)]
 mod tests;
