@@ -134,6 +134,86 @@ impl CatalogService for Catalog {
             Ok(pb::ListPricesResponse { prices })
         })
     }
+
+    fn price_lines(
+        &self,
+        _cx: Cx,
+        _request: pb::PriceLinesRequest,
+    ) -> BoxFuture<'_, Result<pb::PriceLinesResponse>> {
+        Box::pin(async { Err(not_yet()) })
+    }
+
+    fn create_promotion(
+        &self,
+        _cx: Cx,
+        _request: pb::CreatePromotionRequest,
+    ) -> BoxFuture<'_, Result<pb::CreatePromotionResponse>> {
+        Box::pin(async { Err(not_yet()) })
+    }
+
+    fn get_promotion(
+        &self,
+        _cx: Cx,
+        _request: pb::GetPromotionRequest,
+    ) -> BoxFuture<'_, Result<pb::GetPromotionResponse>> {
+        Box::pin(async { Err(not_yet()) })
+    }
+
+    fn list_promotions(
+        &self,
+        _cx: Cx,
+        _request: pb::ListPromotionsRequest,
+    ) -> BoxFuture<'_, Result<pb::ListPromotionsResponse>> {
+        Box::pin(async { Err(not_yet()) })
+    }
+
+    fn disable_promotion(
+        &self,
+        _cx: Cx,
+        _request: pb::DisablePromotionRequest,
+    ) -> BoxFuture<'_, Result<pb::DisablePromotionResponse>> {
+        Box::pin(async { Err(not_yet()) })
+    }
+
+    fn validate_coupon(
+        &self,
+        _cx: Cx,
+        _request: pb::ValidateCouponRequest,
+    ) -> BoxFuture<'_, Result<pb::ValidateCouponResponse>> {
+        Box::pin(async { Err(not_yet()) })
+    }
+
+    fn redeem_coupons(
+        &self,
+        _cx: Cx,
+        _request: pb::RedeemCouponsRequest,
+    ) -> BoxFuture<'_, Result<pb::RedeemCouponsResponse>> {
+        Box::pin(async { Err(not_yet()) })
+    }
+
+    fn release_coupons(
+        &self,
+        _cx: Cx,
+        _request: pb::ReleaseCouponsRequest,
+    ) -> BoxFuture<'_, Result<pb::ReleaseCouponsResponse>> {
+        Box::pin(async { Err(not_yet()) })
+    }
+
+    fn put_tax_zone(
+        &self,
+        _cx: Cx,
+        _request: pb::PutTaxZoneRequest,
+    ) -> BoxFuture<'_, Result<pb::PutTaxZoneResponse>> {
+        Box::pin(async { Err(not_yet()) })
+    }
+
+    fn list_tax_zones(
+        &self,
+        _cx: Cx,
+        _request: pb::ListTaxZonesRequest,
+    ) -> BoxFuture<'_, Result<pb::ListTaxZonesResponse>> {
+        Box::pin(async { Err(not_yet()) })
+    }
 }
 
 impl Catalog {
@@ -365,6 +445,10 @@ fn sees_hidden(cx: &Cx) -> bool {
         Kind::Guest | Kind::Customer | Kind::Service => false,
     };
     cx.principal().is_ok_and(|who| is_staff(who.kind) && SEES_HIDDEN.iter().any(|role| who.has_role(role)))
+}
+
+fn not_yet() -> Error {
+    Error::new(Code::Unimplemented, "UNIMPLEMENTED", "the catalog does not answer this yet")
 }
 
 fn not_found() -> Error {

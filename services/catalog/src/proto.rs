@@ -371,6 +371,7 @@ pub fn product(record: &Record<Product>, mut prices: PricesBySku) -> Option<pb::
         title: content.variant_title(variant),
         option_values: variant.option_values.clone(),
         prices: prices.remove(variant.sku.as_str()).unwrap_or_default(),
+        tax_class: String::new(),
     };
     Some(pb::Product {
         product_id: product.id.to_string(),
@@ -384,6 +385,7 @@ pub fn product(record: &Record<Product>, mut prices: PricesBySku) -> Option<pb::
         status: status.into(),
         version,
         vendor: content.vendor.clone(),
+        tax_class: String::new(),
     })
 }
 
@@ -433,6 +435,7 @@ mod tests {
             title: String::new(),
             option_values: vec![size.into()],
             prices: vec![pb::PriceInput { market: "GB".into(), amount }],
+            tax_class: String::new(),
         }
     }
 

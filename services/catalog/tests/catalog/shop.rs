@@ -167,5 +167,6 @@ pub fn variant(sku: &str, values: &[&str], minor: i64) -> pb::VariantInput {
         title: String::new(),
         option_values: values.iter().map(|value| (*value).to_owned()).collect(),
         prices: vec![pb::PriceInput { market: "GB".into(), amount: Some(pence(minor)) }],
+        tax_class: String::new(),
     }
 }
