@@ -1,5 +1,6 @@
 //! A product and its lifecycle: DRAFT → PUBLISHED ⇄ UNPUBLISHED → ARCHIVED. A product is a ready-made record;
 //! what this adds is the status, and that a product is never created twice.
+use super::tax::TaxClass;
 use super::{PRODUCT_ARCHIVED, VERSION_MISMATCH};
 use serde::{Deserialize, Serialize};
 use souk_contracts::terms::{ProductId, Sku};
@@ -119,6 +120,9 @@ pub struct Content {
     /// Who makes it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub vendor: String,
+    /// How its variants are taxed, if not as most things.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tax_class: Option<TaxClass>,
 }
 
 /// One thing that can be bought.
@@ -132,6 +136,9 @@ pub struct Variant {
     /// One value per option of the product.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub option_values: Vec<String>,
+    /// How it is taxed, if not as the product says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tax_class: Option<TaxClass>,
 }
 
 /// A picture.
@@ -168,6 +175,27 @@ impl Content {
             }
         }
         Self { variants, ..self }
+    }
+
+    /// How a product is taxed, where its variants say nothing else.
+    pub fn class(&self) -> TaxClass {
+        self.tax_class.clone().unwrap_or_else(TaxClass::standard)
+    }
+
+    /// How a variant is taxed.
+    pub fn class_of(&self, variant: &Variant) -> TaxClass {
+        variant.tax_class.clone().unwrap_or_else(|| self.class())
+    }
+
+    /// The same, with tax classes only where they say something: so writing back what was shown changes nothing.
+    #[must_use]
+    pub fn without_implied_classes(mut self) -> Self {
+        self.tax_class = self.tax_class.filter(|class| !class.is_standard());
+        let class = self.class();
+        for variant in &mut self.variants {
+            variant.tax_class = variant.tax_class.take().filter(|own| *own != class);
+        }
+        self
     }
 
     /// Product and variant in one title, as carts, quotes and orders show it.

@@ -29,7 +29,12 @@ fn at(second: i64) -> Timestamp {
 }
 
 fn content(title: &str, skus: &[&str]) -> Arc<Content> {
-    let variant = |text: &&str| Variant { sku: sku(text), title: (*text).into(), option_values: vec![] };
+    let variant = |text: &&str| Variant {
+        sku: sku(text),
+        title: (*text).into(),
+        option_values: vec![],
+        tax_class: None,
+    };
     Arc::new(Content {
         title: title.into(),
         description: String::new(),
@@ -38,6 +43,7 @@ fn content(title: &str, skus: &[&str]) -> Arc<Content> {
         variants: skus.iter().map(variant).collect(),
         media: vec![],
         vendor: String::new(),
+        tax_class: None,
     })
 }
 
@@ -229,12 +235,39 @@ fn titles_are_made_of_what_is_there() {
         sku: sku("x"),
         title: title.into(),
         option_values: values.iter().map(|v| (*v).to_owned()).collect(),
+        tax_class: None,
     };
     let content = content("Mug", &["M-1"]);
     assert_eq!(content.sold_title(&variant("", &[])), "Mug");
     assert_eq!(content.sold_title(&variant("", &["large", "red"])), "Mug, large / red");
     assert_eq!(content.sold_title(&variant("Giant", &["large"])), "Mug, Giant");
     assert_eq!(content.sold_title(&variant("Mug", &[])), "Mug");
+}
+
+#[test]
+fn a_tax_class_that_follows_from_the_rest_is_not_kept() {
+    let class = |text: &str| text.parse::<tax::TaxClass>().ok();
+    let with = |product: &str, variants: [&str; 2]| {
+        let mut content = (*content("Atlas", &["A-1", "A-2"])).clone();
+        content.tax_class = class(product);
+        for (variant, own) in content.variants.iter_mut().zip(variants) {
+            variant.tax_class = class(own);
+        }
+        let content = content.without_implied_classes();
+        let effective: Vec<String> =
+            content.variants.iter().map(|variant| content.class_of(variant).to_string()).collect();
+        let own = content.variants.iter().map(|variant| variant.tax_class.is_some()).collect::<Vec<_>>();
+        (content.tax_class.is_some(), own, effective)
+    };
+    assert_eq!(with("", ["", "standard"]), (false, vec![false; 2], vec!["standard".into(); 2]));
+    assert_eq!(
+        with("standard", ["books", ""]),
+        (false, vec![true, false], vec!["books".into(), "standard".into()])
+    );
+    assert_eq!(
+        with("books", ["standard", "books"]),
+        (true, vec![true, false], vec!["standard".into(), "books".into()])
+    );
 }
 
 #[test]
@@ -249,6 +282,10 @@ fn handles_have_one_form() {
 
 #[test]
 fn golden_files_hold_every_stored_shape() {
+    let mut book = (*content("Atlas", &["A-1", "A-2"])).clone();
+    book.tax_class = "books".parse().ok();
+    book.variants[1].tax_class = "zero".parse().ok();
+    let taxed = Product { content: Arc::new(book), ..product("Atlas", Status::Draft) };
     let full = Content {
         title: "Mug".into(),
         description: "A mug.".into(),
@@ -258,14 +295,17 @@ fn golden_files_hold_every_stored_shape() {
             sku: sku(" 85123A "),
             title: "Big".into(),
             option_values: vec!["large".into()],
+            tax_class: None,
         }],
         media: vec![product::Media { url: "/m.png".into(), alt: "a mug".into() }],
         vendor: "Acme".into(),
+        tax_class: None,
     };
     let full = Product { content: Arc::new(full), ..product("Mug", Status::Published) };
     let events = [
         RecordEvent::Created(full),
         RecordEvent::Created(product("Mug", Status::Draft)),
+        RecordEvent::Created(taxed),
         RecordEvent::Replaced(product("Cup", Status::Unpublished)),
         RecordEvent::Retired,
     ];
