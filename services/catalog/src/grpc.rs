@@ -1,4 +1,6 @@
 //! Answers calls: parse, then commit or query, then answer. The rules are in `domain`.
+mod pricing;
+
 use crate::domain::product::{self, Products};
 use crate::domain::{
     self, HANDLE_SCOPE, Handle, PriceList, PutDecided, PutProduct, SKU_SCOPE, Shelf, Status,
@@ -137,82 +139,84 @@ impl CatalogService for Catalog {
 
     fn price_lines(
         &self,
-        _cx: Cx,
-        _request: pb::PriceLinesRequest,
+        cx: Cx,
+        request: pb::PriceLinesRequest,
     ) -> BoxFuture<'_, Result<pb::PriceLinesResponse>> {
-        Box::pin(async { Err(not_yet()) })
+        Box::pin(self.calculate(cx, request))
     }
 
     fn create_promotion(
         &self,
-        _cx: Cx,
-        _request: pb::CreatePromotionRequest,
+        cx: Cx,
+        request: pb::CreatePromotionRequest,
     ) -> BoxFuture<'_, Result<pb::CreatePromotionResponse>> {
-        Box::pin(async { Err(not_yet()) })
+        Box::pin(self.create_a_promotion(cx, request))
     }
 
     fn get_promotion(
         &self,
         _cx: Cx,
-        _request: pb::GetPromotionRequest,
+        request: pb::GetPromotionRequest,
     ) -> BoxFuture<'_, Result<pb::GetPromotionResponse>> {
-        Box::pin(async { Err(not_yet()) })
+        Box::pin(async move {
+            Ok(pb::GetPromotionResponse { promotion: self.promotion(&request.promotion_id).await? })
+        })
     }
 
     fn list_promotions(
         &self,
         _cx: Cx,
-        _request: pb::ListPromotionsRequest,
+        request: pb::ListPromotionsRequest,
     ) -> BoxFuture<'_, Result<pb::ListPromotionsResponse>> {
-        Box::pin(async { Err(not_yet()) })
+        Box::pin(self.promotions(request))
     }
 
     fn disable_promotion(
         &self,
-        _cx: Cx,
-        _request: pb::DisablePromotionRequest,
+        cx: Cx,
+        request: pb::DisablePromotionRequest,
     ) -> BoxFuture<'_, Result<pb::DisablePromotionResponse>> {
-        Box::pin(async { Err(not_yet()) })
+        Box::pin(self.disable(cx, request))
     }
 
     fn validate_coupon(
         &self,
-        _cx: Cx,
-        _request: pb::ValidateCouponRequest,
+        cx: Cx,
+        request: pb::ValidateCouponRequest,
     ) -> BoxFuture<'_, Result<pb::ValidateCouponResponse>> {
-        Box::pin(async { Err(not_yet()) })
+        Box::pin(self.validate(cx, request))
     }
 
     fn redeem_coupons(
         &self,
-        _cx: Cx,
-        _request: pb::RedeemCouponsRequest,
+        cx: Cx,
+        request: pb::RedeemCouponsRequest,
     ) -> BoxFuture<'_, Result<pb::RedeemCouponsResponse>> {
-        Box::pin(async { Err(not_yet()) })
+        Box::pin(self.redeem(cx, request))
     }
 
     fn release_coupons(
         &self,
-        _cx: Cx,
-        _request: pb::ReleaseCouponsRequest,
+        cx: Cx,
+        request: pb::ReleaseCouponsRequest,
     ) -> BoxFuture<'_, Result<pb::ReleaseCouponsResponse>> {
-        Box::pin(async { Err(not_yet()) })
+        Box::pin(self.release(cx, request))
     }
 
     fn put_tax_zone(
         &self,
-        _cx: Cx,
-        _request: pb::PutTaxZoneRequest,
+        cx: Cx,
+        request: pb::PutTaxZoneRequest,
     ) -> BoxFuture<'_, Result<pb::PutTaxZoneResponse>> {
-        Box::pin(async { Err(not_yet()) })
+        Box::pin(self.put_zone(cx, request))
     }
 
     fn list_tax_zones(
         &self,
         _cx: Cx,
-        _request: pb::ListTaxZonesRequest,
+        request: pb::ListTaxZonesRequest,
     ) -> BoxFuture<'_, Result<pb::ListTaxZonesResponse>> {
-        Box::pin(async { Err(not_yet()) })
+        Box::pin(self.tax_zones(request))
     }
 }
 
@@ -445,10 +449,6 @@ fn sees_hidden(cx: &Cx) -> bool {
         Kind::Guest | Kind::Customer | Kind::Service => false,
     };
     cx.principal().is_ok_and(|who| is_staff(who.kind) && SEES_HIDDEN.iter().any(|role| who.has_role(role)))
-}
-
-fn not_yet() -> Error {
-    Error::new(Code::Unimplemented, "UNIMPLEMENTED", "the catalog does not answer this yet")
 }
 
 fn not_found() -> Error {

@@ -1,4 +1,8 @@
 //! Protobuf ↔ domain. Reading collects *all* faulty fields, each under its path in the request's JSON form.
+pub mod pricing;
+
+pub use pricing::CODES_MAX;
+
 use crate::domain::product::Put;
 use crate::domain::tax::TaxClass;
 use crate::domain::{Content, CurrentPrice, Handle, Media, Product, PutProduct, Status, Variant, price};

@@ -341,25 +341,15 @@ fn fit<'a>(
     let terms = &candidate.terms;
     candidate.window.check(ask.at)?;
     terms.limits.check(candidate.used)?;
-    let fixed = match terms.benefit {
-        Benefit::Fixed(amount) => Some(amount),
-        Benefit::PercentageBp(_) | Benefit::FreeShipping => None,
-    };
-    let foreign = |money: Option<Money>| money.is_some_and(|money| Some(money.currency()) != basket.currency);
-    if !terms.is_in(&ask.market) || foreign(fixed) || foreign(terms.minimum_subtotal) {
-        return Err(CouponReason::NotApplicable);
-    }
     let is_for = |place: usize| match &ask.lines[place] {
         (asked, Offer::Sold(sold)) => terms.is_for(&asked.sku, &sold.categories),
         (_, Offer::Unknown | Offer::NotSold { .. }) => false,
     };
     let lines: Vec<usize> = (0..basket.places.len()).filter(|line| is_for(basket.places[*line])).collect();
-    if lines.is_empty() {
-        return Err(CouponReason::NotApplicable);
-    }
-    let subtotal: i64 = lines.iter().map(|line| basket.subtotals[*line]).sum();
-    let too_little = terms.minimum_subtotal.is_some_and(|minimum| subtotal < minimum.minor_units());
-    if too_little { Err(CouponReason::BelowMinimum) } else { Ok(Fitting { candidate, coupon, lines }) }
+    let currency = basket.currency.filter(|_| !lines.is_empty()).ok_or(CouponReason::NotApplicable)?;
+    let subtotal = lines.iter().map(|line| basket.subtotals[*line]).sum();
+    terms.check(Some(&ask.market), Money::new(subtotal, currency))?;
+    Ok(Fitting { candidate, coupon, lines })
 }
 
 /// Applies promotions one after the other, each to what the ones before it left.

@@ -233,9 +233,20 @@ impl Terms {
             || categories.iter().any(|category| self.categories.contains(category))
     }
 
-    /// Whether it holds in a market.
-    pub fn is_in(&self, market: &Market) -> bool {
-        self.markets.is_empty() || self.markets.contains(market)
+    /// Whether it is for a purchase in a market (`None`: in any) that comes to this.
+    pub fn check(&self, market: Option<&Market>, subtotal: Money) -> Result<(), CouponReason> {
+        let elsewhere =
+            market.is_some_and(|market| !self.markets.is_empty() && !self.markets.contains(market));
+        let fixed = match self.benefit {
+            Benefit::Fixed(amount) => Some(amount),
+            Benefit::PercentageBp(_) | Benefit::FreeShipping => None,
+        };
+        let mut amounts = fixed.into_iter().chain(self.minimum_subtotal);
+        if elsewhere || amounts.any(|amount| amount.currency() != subtotal.currency()) {
+            return Err(CouponReason::NotApplicable);
+        }
+        let is_enough = |minimum: Money| subtotal.minor_units() >= minimum.minor_units();
+        if self.minimum_subtotal.is_none_or(is_enough) { Ok(()) } else { Err(CouponReason::BelowMinimum) }
     }
 }
 

@@ -9,21 +9,26 @@ use std::sync::Arc;
 /// The order's coupons were redeemed with other codes or for somebody else before.
 pub const REDEMPTION_CONFLICT: &str = "REDEMPTION_CONFLICT";
 
-/// A code as somebody typed it, in upper case. One that no coupon can have is unknown, not faulty: it is typed by
-/// customers.
+/// What somebody typed as a code. A text that no coupon can have is unknown and not faulty, since customers type it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AskedCode {
-    /// The text in upper case.
-    pub text: Arc<str>,
     /// The code, if it can be one.
     pub code: Option<CouponCode>,
+    /// The text.
+    pub text: Arc<str>,
 }
 
 impl AskedCode {
-    /// What somebody typed.
+    /// As it was typed.
     pub fn typed(text: &str) -> Self {
-        let text: Arc<str> = text.trim().to_uppercase().into();
-        Self { code: text.parse().ok(), text }
+        Self { code: CouponCode::typed(text).ok(), text: text.into() }
+    }
+
+    /// As it may be recorded: a code in its own form, and of any other text only that there was one. Who knows what
+    /// somebody typed there.
+    pub fn recorded(text: &str) -> Self {
+        let code = CouponCode::typed(text).ok();
+        Self { text: code.as_ref().map_or("?", |code| code.as_str()).into(), code }
     }
 }
 

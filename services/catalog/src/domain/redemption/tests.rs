@@ -26,7 +26,7 @@ fn coupon(text: &str, by_all: u64, by_customer: u64) -> Coupon {
 }
 
 fn wanted(codes: &[&str], priced_at: i64) -> Redeem {
-    let codes = codes.iter().map(|code| AskedCode::typed(code)).collect();
+    let codes = codes.iter().map(|code| AskedCode::recorded(code)).collect();
     Redeem { subject: "ann".into(), codes, priced_at: at(priced_at) }
 }
 
@@ -69,7 +69,7 @@ fn all_coupons_of_an_order_count_or_none() {
     let refusal = |code, reason| vec![refused(&["AAA", code], code, reason)];
     redeem(vec![], &["aaa", "bbb"], coupons()).then(refusal("BBB", CouponReason::Exhausted));
     redeem(vec![], &["aaa", "ccc"], coupons()).then(refusal("CCC", CouponReason::Unknown));
-    redeem(vec![], &["aaa", "?"], coupons()).then(refusal("?", CouponReason::Unknown));
+    redeem(vec![], &["aaa", "ann@example.com"], coupons()).then(refusal("?", CouponReason::Unknown));
     let by_ann = || vec![coupon("AAA", 0, 0), coupon("BBB", 1, 1)];
     redeem(vec![], &["aaa", "bbb"], by_ann()).then(refusal("BBB", CouponReason::UsedBefore));
 }
