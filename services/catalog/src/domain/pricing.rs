@@ -393,30 +393,25 @@ struct Taxes {
     shipping: i64,
 }
 
+/// What one tax falls on.
+struct Taxed {
+    rule: TaxRule,
+    /// What is left of each priced line, or of the shipping (`None`).
+    bases: Vec<(Option<usize>, i64)>,
+}
+
 impl Taxes {
     /// One group per rule: rounded once over what is left of its lines, and of the shipping if it is the standard
     /// one, and then cut into parts.
     fn of(ask: &Pricing, basket: &Basket, discounts: &Discounts) -> Self {
-        let rule_of = |class: &TaxClass| tax::rule(ask.zone.as_ref(), class, ask.at);
-        let mut members: BTreeMap<Arc<str>, (TaxRule, Vec<(Option<usize>, i64)>)> = BTreeMap::new();
-        let mut join = |rule: TaxRule, member: Option<usize>, base: i64| {
-            members.entry(rule.id.clone()).or_insert_with(|| (rule, Vec::new())).1.push((member, base));
-        };
-        for (line, place) in basket.places.iter().enumerate() {
-            let Offer::Sold(sold) = &ask.lines[*place].1 else { continue };
-            join(rule_of(&sold.tax_class), Some(line), basket.subtotals[line] - discounts.of_line(line));
-        }
-        if ask.shipping.is_some() {
-            join(rule_of(&TaxClass::standard()), None, basket.shipping - discounts.shipping);
-        }
         let mut taxes =
             Taxes { groups: Vec::new(), lines: vec![(Arc::default(), 0); basket.places.len()], shipping: 0 };
-        for (rule, members) in members.into_values() {
-            let bases: Vec<i64> = members.iter().map(|(_, base)| *base).collect();
-            let base = bases.iter().sum();
+        for Taxed { rule, bases } in taxed(ask, basket, discounts) {
+            let weights: Vec<i64> = bases.iter().map(|(_, base)| *base).collect();
+            let base = weights.iter().sum();
             let tax = tax_of(base, rule.rate_millionths, ask.tax_inclusive);
-            for ((member, _), part) in members.iter().zip(allocate(tax, &bases)) {
-                match member {
+            for ((line, _), part) in bases.iter().zip(allocate(tax, &weights)) {
+                match line {
                     Some(line) => taxes.lines[*line] = (rule.id.clone(), part),
                     None => taxes.shipping = part,
                 }
@@ -425,6 +420,24 @@ impl Taxes {
         }
         taxes
     }
+}
+
+/// What each tax falls on, in the order of the rules' ids.
+fn taxed(ask: &Pricing, basket: &Basket, discounts: &Discounts) -> Vec<Taxed> {
+    let mut by_rule: BTreeMap<Arc<str>, Taxed> = BTreeMap::new();
+    let mut join = |class: &TaxClass, line: Option<usize>, base: i64| {
+        let rule = tax::rule(ask.zone.as_ref(), class, ask.at);
+        let taxed = by_rule.entry(rule.id.clone()).or_insert_with(|| Taxed { rule, bases: Vec::new() });
+        taxed.bases.push((line, base));
+    };
+    for (line, place) in basket.places.iter().enumerate() {
+        let Offer::Sold(sold) = &ask.lines[*place].1 else { continue };
+        join(&sold.tax_class, Some(line), basket.subtotals[line] - discounts.of_line(line));
+    }
+    if ask.shipping.is_some() {
+        join(&TaxClass::standard(), None, basket.shipping - discounts.shipping);
+    }
+    by_rule.into_values().collect()
 }
 
 /// The tax that comes on top of an amount, or that it contains.

@@ -339,8 +339,9 @@ fn two_thousand_lines_with_every_promotion_are_priced_alike_each_time() {
     let mut ask = of(lines.collect());
     ask.zone = zone(&[("standard", 175_000)]);
     let promotion = |n: usize| {
-        let benefit = if n % 2 == 0 { Benefit::PercentageBp(101) } else { Benefit::Fixed(pence(777)) };
-        candidate(&format!("p-{n}"), benefit, |terms| terms.stackable = n % 10 != 0)
+        let benefit =
+            if n.is_multiple_of(2) { Benefit::PercentageBp(101) } else { Benefit::Fixed(pence(777)) };
+        candidate(&format!("p-{n}"), benefit, |terms| terms.stackable = !n.is_multiple_of(10))
     };
     ask.automatic = (0..100).map(promotion).collect();
     assert_eq!(priced(ask.clone()), priced(ask));
