@@ -6,6 +6,8 @@ use proptest::test_runner::Config;
 use souk_contracts::catalog::v1::RedemptionStatus::{Redeemed, Refused, Released};
 use souk_contracts::catalog::v1::{self as pb, Reason};
 use souk_contracts::terms::OrderId;
+use souk_eventstore::audit::Audit;
+use souk_host::Service;
 use souk_identity::Kind;
 use souk_kernel::{Clock, Code, TypeId, Uuid};
 use std::collections::HashMap;
@@ -152,6 +154,31 @@ async fn i_ca_5_a_hundred_orders_and_ten_coupons() {
     join_all(released).await;
     assert_eq!(used(&shop, "spring").await, 0);
     shop.check().await;
+}
+
+#[tokio::test]
+async fn answers_and_counts_are_there_again_after_a_restart_and_the_views_are_what_the_log_makes_of_them() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let shop = Shop::at(folder.path(), 1).await;
+    coupon(&shop, "spring", 1, 1).await;
+    coupon(&shop, "summer", 0, 0).await;
+    shop.tax("GB", &[("standard", 200_000)], true).await.expect("put");
+    let first = shop.redeem(order(1), "ann", &["spring", "summer"]).await.expect("answered");
+    let refused = shop.redeem(order(2), "bob", &["spring"]).await.expect("answered");
+    shop.redeem(order(3), "bob", &["summer"]).await.expect("answered");
+    shop.release(order(3)).await;
+    shop.disable("summer").await.expect("there");
+    shop.node.shut_down().await;
+
+    let audit = Audit::open(folder.path().join("catalog.db")).expect("readable");
+    assert_eq!(audit.findings(&souk_catalog::service().views(), None), Ok(Vec::new()));
+    drop(audit);
+    let shop = Shop::at(folder.path(), 2).await;
+    assert_eq!(shop.redeem(order(1), "ann", &["summer", "spring"]).await.expect("answered"), first);
+    assert_eq!(shop.redeem(order(2), "bob", &["spring"]).await.expect("answered"), refused);
+    assert_eq!((used(&shop, "spring").await, used(&shop, "summer").await), (1, 1));
+    shop.check().await;
+    shop.node.shut_down().await;
 }
 
 #[derive(Debug, Clone)]
