@@ -102,10 +102,10 @@ fn content(input: pb::ProductInput, invalid: &mut Invalid) -> (Content, Prices) 
         vendor: input.vendor,
         tax_class,
     };
-    (content.without_implied_titles().without_implied_classes(), prices)
+    (content.without_implied_titles(), prices)
 }
 
-/// Empty says nothing: the usual one.
+/// Empty says nothing: as before.
 fn tax_class(invalid: &mut Invalid, field: &str, text: &str) -> Option<TaxClass> {
     if text.is_empty() { None } else { invalid.take(field, text.parse()) }
 }

@@ -244,30 +244,48 @@ fn titles_are_made_of_what_is_there() {
     assert_eq!(content.sold_title(&variant("Mug", &[])), "Mug");
 }
 
+/// A product of two variants with these tax classes, empty for none.
+fn classed(product: &str, variants: [&str; 2]) -> Content {
+    let class = |text: &str| text.parse::<tax::TaxClass>().ok();
+    let mut content = (*content("Atlas", &["A-1", "A-2"])).clone();
+    content.tax_class = class(product);
+    for (variant, own) in content.variants.iter_mut().zip(variants) {
+        variant.tax_class = class(own);
+    }
+    content
+}
+
 #[test]
 fn a_tax_class_that_follows_from_the_rest_is_not_kept() {
-    let class = |text: &str| text.parse::<tax::TaxClass>().ok();
-    let with = |product: &str, variants: [&str; 2]| {
-        let mut content = (*content("Atlas", &["A-1", "A-2"])).clone();
-        content.tax_class = class(product);
-        for (variant, own) in content.variants.iter_mut().zip(variants) {
-            variant.tax_class = class(own);
-        }
-        let content = content.without_implied_classes();
-        let effective: Vec<String> =
-            content.variants.iter().map(|variant| content.class_of(variant).to_string()).collect();
-        let own = content.variants.iter().map(|variant| variant.tax_class.is_some()).collect::<Vec<_>>();
-        (content.tax_class.is_some(), own, effective)
-    };
-    assert_eq!(with("", ["", "standard"]), (false, vec![false; 2], vec!["standard".into(); 2]));
-    assert_eq!(
-        with("standard", ["books", ""]),
-        (false, vec![true, false], vec!["books".into(), "standard".into()])
-    );
-    assert_eq!(
-        with("books", ["standard", "books"]),
-        (true, vec![true, false], vec!["standard".into(), "books".into()])
-    );
+    for (product, variants, kept) in [
+        ("", ["", "standard"], classed("", ["", ""])),
+        ("standard", ["books", ""], classed("", ["books", ""])),
+        ("books", ["standard", "books"], classed("books", ["standard", ""])),
+    ] {
+        let content = classed(product, variants).with_classes_of(None);
+        assert_eq!(content, kept);
+        assert_eq!(kept.clone().with_classes_of(Some(&kept)), kept);
+    }
+    let atlas = classed("books", ["standard", ""]);
+    let classes: Vec<String> =
+        atlas.variants.iter().map(|variant| atlas.class_of(variant).to_string()).collect();
+    assert_eq!(classes, ["standard", "books"]);
+}
+
+#[test]
+fn who_says_nothing_about_taxes_changes_nothing_about_them() {
+    let before = classed("books", ["", "zero"]);
+    let after = |product, variants| classed(product, variants).with_classes_of(Some(&before));
+    assert_eq!(after("", ["", ""]), before);
+    assert_eq!(after("standard", ["", ""]), classed("", ["", "zero"]));
+    assert_eq!(after("", ["zero", "books"]), classed("books", ["zero", ""]));
+    let stored = Product { content: Arc::new(before.clone()), ..product("Atlas", Status::Published) };
+    let put = |content: Content| Put { content: Arc::new(content), ..wanted("Atlas", true, None) };
+    let given = || Given::<Products>::events(vec![RecordEvent::Created(stored.clone())]);
+    given().when(|record| product::put(record, &put(classed("", ["", ""])))).then_nothing();
+    let cleared = Product { content: Arc::new(classed("", ["", ""])), ..stored.clone() };
+    let all_standard = put(classed("standard", ["standard", "standard"]));
+    given().when(|record| product::put(record, &all_standard)).then(vec![RecordEvent::Replaced(cleared)]);
 }
 
 #[test]

@@ -334,6 +334,8 @@ async fn a_product_shows_its_tax_class_and_writing_it_back_changes_nothing() {
     assert_eq!(mug.tax_class, "standard");
     let same = pb::ProductInput { tax_class: "standard".into(), ..one("Mug", "M-1", 255) };
     assert_eq!(shop.put("mug", same).await.expect("unchanged").outcome(), pb::PutOutcome::Unchanged);
+    let silent = pb::ProductInput { categories: vec!["Books".into()], ..one("Atlas", "B-1", 2_000) };
+    assert_eq!(shop.put("atlas", silent).await.expect("unchanged").outcome(), pb::PutOutcome::Unchanged);
     let odd = pb::ProductInput { tax_class: "No Class".into(), ..one("Mug", "M-1", 255) };
     is(shop.put("mug", odd).await, Code::InvalidArgument, "INVALID_ARGUMENT");
 }
