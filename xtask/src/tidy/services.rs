@@ -3,6 +3,12 @@ use super::house::{House, Package, TextFile};
 use super::masked::{line_of, words};
 use super::{Finding, README_LINES_MAX};
 
+/// Files of a service that may have parts, in a folder of the same name.
+const FOLDERS: [&str; 3] = ["src/domain/", "src/proto/", "src/grpc/"];
+
+/// Those of them that are pure like the file they belong to.
+const PURE_FOLDERS: [&str; 2] = ["domain/", "proto/"];
+
 /// What may stand in a service's `src`, besides its sagas.
 const FILES: [&str; 9] = [
     "lib.rs",
@@ -67,7 +73,7 @@ fn check_service(house: &House, service: &Package) -> Vec<Finding> {
 
 fn has_its_place(service: &Package, inside: &str) -> bool {
     let beside = ["Cargo.toml", "README.md"].contains(&inside);
-    let below = ["tests/", "events/", "src/domain/"].iter().any(|folder| inside.starts_with(folder));
+    let below = ["tests/", "events/"].iter().chain(&FOLDERS).any(|folder| inside.starts_with(folder));
     let source =
         inside.strip_prefix("src/").is_some_and(|name| FILES.contains(&name) || is_saga(service, name));
     beside || below || source
@@ -79,7 +85,8 @@ fn is_saga(service: &Package, name: &str) -> bool {
 
 fn is_pure(service: &Package, inside: &str) -> bool {
     let Some(name) = inside.strip_prefix("src/") else { return false };
-    PURE_FILES.contains(&name) || name.starts_with("domain/") || is_saga(service, name)
+    let part_of_pure = PURE_FOLDERS.iter().any(|folder| name.starts_with(folder));
+    PURE_FILES.contains(&name) || part_of_pure || is_saga(service, name)
 }
 
 fn impurities(file: &TextFile) -> Vec<Finding> {

@@ -141,6 +141,8 @@ fn a_service_has_the_files_of_every_service() {
         ("services/order/src/lib.rs", ""),
         ("services/order/src/domain.rs", ""),
         ("services/order/src/domain/pricing.rs", ""),
+        ("services/order/src/proto/pricing.rs", ""),
+        ("services/order/src/grpc/pricing.rs", ""),
         ("services/order/src/place.rs", ""),
         ("services/order/src/utils.rs", ""),
         ("services/order/events/order-placed-1.json", "{}"),
@@ -179,6 +181,8 @@ fn pure_files_are_pure() {
             "services/order/src/proto.rs",
             "use std::time::SystemTime;\nconst S: &str = \"tokio\";\nlet operand = brand;\n",
         ),
+        ("services/order/src/grpc/pricing.rs", impure),
+        ("services/order/src/proto/pricing.rs", "use std::net;\n"),
     ]);
     expect(
         &house,
@@ -187,6 +191,7 @@ fn pure_files_are_pure() {
             "services/order/src/domain.rs:3: pure: `await`",
             "services/order/src/domain.rs:5: pure: `std::fs`",
             "services/order/src/proto.rs:1: pure: `SystemTime`",
+            "services/order/src/proto/pricing.rs:1: pure: `std::net`",
         ],
     );
 }

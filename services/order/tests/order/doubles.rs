@@ -480,4 +480,72 @@ impl catalog::CatalogService for World {
     fn list_prices(&self, _: Cx, _: catalog::ListPricesRequest) -> Answer<catalog::ListPricesResponse> {
         not_here()
     }
+
+    fn price_lines(&self, _: Cx, _: catalog::PriceLinesRequest) -> Answer<catalog::PriceLinesResponse> {
+        not_here()
+    }
+
+    fn create_promotion(
+        &self,
+        _: Cx,
+        _: catalog::CreatePromotionRequest,
+    ) -> Answer<catalog::CreatePromotionResponse> {
+        not_here()
+    }
+
+    fn get_promotion(&self, _: Cx, _: catalog::GetPromotionRequest) -> Answer<catalog::GetPromotionResponse> {
+        not_here()
+    }
+
+    fn list_promotions(
+        &self,
+        _: Cx,
+        _: catalog::ListPromotionsRequest,
+    ) -> Answer<catalog::ListPromotionsResponse> {
+        not_here()
+    }
+
+    fn disable_promotion(
+        &self,
+        _: Cx,
+        _: catalog::DisablePromotionRequest,
+    ) -> Answer<catalog::DisablePromotionResponse> {
+        not_here()
+    }
+
+    fn validate_coupon(
+        &self,
+        _: Cx,
+        _: catalog::ValidateCouponRequest,
+    ) -> Answer<catalog::ValidateCouponResponse> {
+        not_here()
+    }
+
+    fn redeem_coupons(
+        &self,
+        _: Cx,
+        _: catalog::RedeemCouponsRequest,
+    ) -> Answer<catalog::RedeemCouponsResponse> {
+        not_here()
+    }
+
+    fn release_coupons(
+        &self,
+        _: Cx,
+        _: catalog::ReleaseCouponsRequest,
+    ) -> Answer<catalog::ReleaseCouponsResponse> {
+        not_here()
+    }
+
+    fn put_tax_zone(&self, _: Cx, _: catalog::PutTaxZoneRequest) -> Answer<catalog::PutTaxZoneResponse> {
+        not_here()
+    }
+
+    fn list_tax_zones(
+        &self,
+        _: Cx,
+        _: catalog::ListTaxZonesRequest,
+    ) -> Answer<catalog::ListTaxZonesResponse> {
+        not_here()
+    }
 }
