@@ -8,6 +8,7 @@ fn main() {
         .include(root.join("proto"))
         .include(root.join("chassis/rpc/proto"))
         .files_under(root.join("proto"))
+        .describe(root.join("chassis/rpc/proto/souk/ops/v1/ops.proto"))
         .external(".souk.feed.v1", "::souk_rpc::feed");
     build.run().unwrap_or_else(|error| panic!("the contracts do not build: {error}"));
 }

@@ -92,10 +92,21 @@ impl Saga for Errands {
         attempt: u32,
         _: Timestamp,
     ) -> Recording<ErrandEvent> {
-        let events = state.0.record(&self.0, intent, outcome, attempt);
-        let events = events.into_iter().map(|event| ErrandEvent::Moved(Moved(event))).collect();
-        Recording { events, ..Recording::default() }
+        recording(state.0.record(&self.0, intent, outcome, attempt))
     }
+
+    fn sagas<'a>(&'a self, state: &'a Errand) -> Vec<(&'a Definition, &'a Progress)> {
+        vec![(&self.0, &state.0)]
+    }
+
+    fn moved(&self, _: &Errand, moves: Vec<Event>, _: Timestamp) -> Recording<ErrandEvent> {
+        recording(moves)
+    }
+}
+
+fn recording(moves: Vec<Event>) -> Recording<ErrandEvent> {
+    let events = moves.into_iter().map(|event| ErrandEvent::Moved(Moved(event))).collect();
+    Recording { events, ..Recording::default() }
 }
 
 fn definition() -> Definition {

@@ -85,6 +85,7 @@ fn product(number: u32) -> Product {
         title: size.to_owned(),
         option_values: vec![size.to_owned()],
         prices: vec![price("GB", "GBP", minor_units), price("US", "USD", minor_units + 150)],
+        tax_class: String::new(),
     };
     Product {
         product_id: format!("prd_01jbench{number:018}"),
@@ -98,6 +99,7 @@ fn product(number: u32) -> Product {
         version: 3,
         vendor: "Nour & Daughters".to_owned(),
         media: vec![Media { url: format!("/media/bench-{number:03}.svg"), alt: "A lit lantern".to_owned() }],
+        tax_class: "standard".to_owned(),
     }
 }
 

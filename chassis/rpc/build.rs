@@ -1,10 +1,13 @@
-//! Generates the feed, and apart from it a small service for the tests.
+//! Generates the chassis' own contracts, and apart from them a small service for the tests.
 use souk_rpc_build::Build;
 use std::path::PathBuf;
 
 fn main() {
-    let feed = Build::new().include("proto").file("proto/souk/feed/v1/feed.proto");
-    feed.run().expect("the chassis' own protos are well-formed");
+    let own = Build::new()
+        .include("proto")
+        .file("proto/souk/feed/v1/feed.proto")
+        .file("proto/souk/ops/v1/ops.proto");
+    own.run().expect("the chassis' own protos are well-formed");
 
     let out_dir =
         PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets it for build scripts")).join("test");

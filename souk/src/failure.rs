@@ -14,6 +14,8 @@ pub struct Failure {
 pub mod exit {
     /// Anything without a code of its own.
     pub const GENERIC: i32 = 1;
+    /// The command was not used as it must be.
+    pub const USAGE: i32 = 2;
     /// `verify` or `replay` found a difference.
     pub const DIFFERENCES: i32 = 3;
     /// The input data is bad.

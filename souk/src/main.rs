@@ -33,6 +33,10 @@ enum Command {
     Replay(commands::replay::Replay),
     Verify(commands::verify::Verify),
     Log(commands::log::Log),
+    Sagas(commands::operate::Sagas),
+    Saga(commands::operate::Saga),
+    Parked(commands::operate::Parked),
+    Redrive(commands::operate::Redrive),
     Config(commands::config::Show),
 }
 
@@ -48,6 +52,10 @@ fn main() -> ExitCode {
         Command::Replay(replay) => replay.run(),
         Command::Verify(verify) => verify.run(file),
         Command::Log(log) => log.run(file),
+        Command::Sagas(sagas) => sagas.run(file),
+        Command::Saga(saga) => saga.run(file),
+        Command::Parked(parked) => parked.run(file),
+        Command::Redrive(redrive) => redrive.run(file),
         Command::Config(config) => config.run(file),
     };
     match done {

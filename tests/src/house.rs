@@ -3,7 +3,9 @@ use crate::Caller;
 use serde_json::json;
 use souk::commands::up::{Given, Running};
 use souk::settings::{GATEWAY, KEYS, ROLES};
+use souk::shop;
 use souk::verify::{self, Facts, Finding, Rest};
+use souk_eventstore::{EventStore, Location, Options};
 use souk_host::{Config, Environment, SystemEntropy};
 use souk_identity::Signer;
 use souk_kernel::{ManualClock, Timestamp};
@@ -177,6 +179,20 @@ impl House {
     pub fn heads(&self) -> BTreeMap<&'static str, u64> {
         let stores = self.running().flat_map(|running| running.node().stores());
         stores.map(|(service, store)| (*service, store.head().borrow().get())).collect()
+    }
+
+    /// The store of a service that is there.
+    pub fn store(&self, role: &str) -> EventStore {
+        let mut stores = self.running().flat_map(|running| running.node().stores());
+        stores.find(|(service, _)| *service == role).expect("it is there").1.clone()
+    }
+
+    /// The store of a service that is away, opened as its owner would.
+    pub fn opened(&self, role: &str) -> EventStore {
+        let service = shop::services_named(&[role.to_owned()]).remove(0);
+        let path = self.data.path().join(role).with_extension("db");
+        let options = Options::new(service.name(), Location::Sqlite(path), self.environment.clock.clone());
+        EventStore::open(options.views(service.views())).expect("nobody else has it")
     }
 
     /// What is still on its way.

@@ -26,6 +26,7 @@ in_every_shape!(
     an_order_can_be_watched_from_anywhere_to_its_end,
     what_is_added_after_the_quote_stays_in_a_fresh_cart,
     a_long_list_of_orders_comes_by_pages,
+    what_lines_come_to_is_calculated_with_coupon_and_tax,
 );
 
 /// The balance of each account of the ledger, in pence.
@@ -498,4 +499,39 @@ async fn a_long_list_of_orders_comes_by_pages(house: &House) {
     assert_eq!((ids(&second), second["nextPageToken"].as_str()), (placed[2..].to_vec(), Some("")));
     let stolen = house.guest().await.get(&format!("/api/v1/orders?pageToken={token}")).refused(400).await;
     assert_eq!(stolen, "INVALID_PAGE_TOKEN");
+}
+
+async fn what_lines_come_to_is_calculated_with_coupon_and_tax(house: &House) {
+    house.sells("LAMP", 1_000, 0).await;
+    house.sells("VASE", 333, 0).await;
+    let sales = house.staff(Role::Sales);
+    let vat = json!({"taxClass": "standard", "rateMillionths": 200_000, "name": "VAT"});
+    let zone = json!({"rates": [vat], "pricesIncludeTax": true});
+    sales.put("/api/v1/tax-zones/GB", &zone).expect(200).await;
+    let spring = json!({
+        "promotionId": "spring", "name": "Spring sale", "code": "spring10",
+        "benefit": {"percentageBp": 1_000}, "limitTotal": 5,
+    });
+    let created = sales.post("/api/v1/promotions", &spring).expect(200).await;
+    assert_eq!(created["promotion"]["state"], "PROMOTION_STATE_ACTIVE");
+
+    let guest = house.guest().await;
+    let lines = json!([{"line": 1, "sku": "LAMP", "quantity": 1}, {"line": 2, "sku": "VASE", "quantity": 2}]);
+    let ask = json!({"lines": lines, "market": "GB", "couponCodes": ["Spring10", "autumn"], "shipping": money(499)});
+    let priced = guest.post("/api/v1/prices:calculate", &ask).expect(200).await;
+    // 16.66 less a tenth, and 4.99 for shipping; a sixth of it is tax.
+    let amounts = ["subtotal", "discount", "shipping", "total", "tax"].map(|name| minor(&priced[name]));
+    assert_eq!(amounts, [1_666, 167, 499, 1_998, 333]);
+    assert_eq!(priced["taxInclusive"], true);
+    assert_eq!(priced["promotions"][0]["code"], "SPRING10");
+    assert_eq!(priced["refused"][0]["reason"], "COUPON_UNKNOWN");
+
+    let look = json!({"code": "spring10", "subtotal": money(1_000), "market": "GB"});
+    let coupon = guest.post("/api/v1/coupons:validate", &look).expect(200).await;
+    assert_eq!((coupon["applies"].as_bool(), coupon["name"].as_str()), (Some(true), Some("Spring sale")));
+    assert_eq!(guest.get("/api/v1/promotions").refused(403).await, "PERMISSION_DENIED");
+    let reason = json!({"reason": "it leaked"});
+    sales.post("/api/v1/promotions/spring:disable", &reason).expect(200).await;
+    let after = guest.post("/api/v1/prices:calculate", &ask).expect(200).await;
+    assert_eq!(after["refused"][0]["reason"], "COUPON_EXPIRED");
 }

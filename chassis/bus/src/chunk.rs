@@ -1,7 +1,8 @@
 //! What a chunk of events becomes: pieces of work, in the order in which they are handed to the store, and
 //! one commit at its end. Nothing is committed here.
+use crate::reaction::FOLLOWS;
 use souk_eventstore::{CommitId, Decision, InboxMark, Origin, Parked, Work};
-use souk_kernel::Error;
+use souk_kernel::{Error, Rejection};
 use souk_rpc::feed::FeedEvent;
 use std::collections::HashMap;
 
@@ -154,7 +155,11 @@ impl Moves {
                 }
             }
             for event in &parked {
-                if is_new(&event.source, &event.stream, event.sequence) {
+                let mark = facts.inbox(reaction, &event.source, &event.stream);
+                if event.reason == FOLLOWS && event.sequence == mark + 1 {
+                    return Err(freed(event));
+                }
+                if event.sequence > mark {
                     decision = decision.park(event.clone());
                 }
             }
@@ -164,6 +169,12 @@ impl Moves {
             })
         })
     }
+}
+
+/// An event that waits behind nothing: an operator has freed its key since the reaction last looked. The chunk is
+/// read again, and then the event is applied.
+fn freed(event: &Parked) -> Rejection {
+    Rejection::new("KEY_FREED", format!("nothing of {} is parked any more", event.stream))
 }
 
 /// The inbox mark that says that `reaction` has applied `event`.

@@ -3,8 +3,8 @@
 //!
 //! Delivery is at least once and in order per stream; effects happen exactly once, because the commit
 //! carries an inbox mark: what is at or below the mark is dropped, what is beyond the next is read again. A
-//! poison event parks its key: it and later events of that key wait for an operator, the others flow. Trouble
-//! of the store or the network parks nothing. The feed is one contract (`souk.feed.v1`), answered in process
+//! poison event parks its key: it and later events of that key wait for an operator, the others flow. The operator
+//! has them applied in order by [`Reaction::redrive`] once what was wrong is put right. Trouble of the store or the network parks nothing. The feed is one contract (`souk.feed.v1`), answered in process
 //! or over gRPC: the same path, the same failure modes.
 //!
 //! Here, `greeter` says good day to everybody whom `door` lets in:
@@ -102,4 +102,7 @@ mod feed;
 mod reaction;
 
 pub use feed::{AUDIENCE, Feeds, feed_name};
-pub use reaction::{PARKED_EVENTS_MAX, PARKED_KEYS_MAX, Poison, Reaction, Reactor, Start};
+pub use reaction::{
+    PARKED_EVENTS_MAX, PARKED_KEYS_MAX, Poison, Reaction, Reactor, Redrive, RedriveAsked, RedriveEnded,
+    RedriveEvent, Redriven, Redrives, Start,
+};

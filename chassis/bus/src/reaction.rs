@@ -15,6 +15,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
+mod redrive;
+
+pub use redrive::{Redrive, RedriveAsked, RedriveEnded, RedriveEvent, Redriven, Redrives};
+
 /// How many events that are there already are applied side by side …
 const CHUNK_MAX: usize = 128;
 /// … unless they are large.
@@ -37,7 +41,7 @@ const OPEN_WITHIN: Duration = Duration::from_secs(5);
 /// Feeds are opened anew after this long, so that no stream lives for ever.
 const STREAM_AGE_MAX: Duration = Duration::from_secs(300);
 
-const FOLLOWS: &str = "an earlier event of this key is parked";
+pub(crate) const FOLLOWS: &str = "an earlier event of this key is parked";
 
 /// Where a new reaction begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,9 +101,9 @@ pub struct Reaction {
     reactor: Arc<dyn Reactor>,
     /// The last event of the feed that is done with, as the store has it.
     last: u64,
-    /// The keys that are parked, as the store has them, and how many events that is.
+    /// The keys that are parked, as the store has them, and each of their events.
     parked: HashSet<String>,
-    parked_events: usize,
+    waiting: HashSet<(String, u64)>,
     /// How often the feed was read again because something before this event was missing.
     gaps: HashMap<u64, u32>,
     /// How often in a row the feed was opened without anything being applied.
@@ -121,7 +125,7 @@ impl Reaction {
             reactor,
             last: 0,
             parked: HashSet::new(),
-            parked_events: 0,
+            waiting: HashSet::new(),
             gaps: HashMap::new(),
             fruitless: 0,
         }
@@ -185,7 +189,7 @@ impl Reaction {
     /// who has freed a key, leaves no difference between it and us.
     async fn recall(&mut self) -> Result<(), Error> {
         let parked = self.store.parked(self.reactor.name(), PARKED_EVENTS_MAX).await?;
-        self.parked_events = parked.len();
+        self.waiting = parked.iter().map(|parked| (parked.stream.to_string(), parked.sequence)).collect();
         self.parked = parked.into_iter().map(|parked| parked.stream.to_string()).collect();
         let checkpoint = self.store.checkpoint_of(&self.checkpoint_name()).await?;
         let Start::Beginning = self.reactor.start();
@@ -217,7 +221,9 @@ impl Reaction {
         let mut parking = Parking::default();
         let (parked, free): (Vec<_>, Vec<_>) =
             events.iter().partition(|event| self.parked.contains(&event.stream));
-        for event in parked {
+        // One that waits already keeps the reason that it waits for.
+        let is_new = |event: &&FeedEvent| !self.waiting.contains(&(event.stream.clone(), event.public_seq));
+        for event in parked.into_iter().filter(is_new) {
             parking.add(event, FOLLOWS.to_owned());
         }
         let plan = Plan::of(free.into_iter(), |event| self.is_wanted(event));
@@ -344,7 +350,7 @@ impl Reaction {
         }
         self.log_parked(&parking);
         self.last = last;
-        self.parked_events += parking.events.len();
+        self.waiting.extend(parking.events.iter().map(|(event, _)| (event.stream.clone(), event.public_seq)));
         self.parked.extend(parking.keys);
         self.gaps.clear();
         self.fruitless = 0;
@@ -373,7 +379,7 @@ impl Reaction {
 
     fn refuse_to_park_the_world(&self, parking: &Parking) -> Result<(), Error> {
         let keys = parking.keys.union(&self.parked).count();
-        let events = self.parked_events + parking.events.len();
+        let events = self.waiting.len() + parking.events.len();
         if parking.events.is_empty() || (keys <= PARKED_KEYS_MAX && events <= PARKED_EVENTS_MAX) {
             return Ok(());
         }

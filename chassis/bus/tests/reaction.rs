@@ -3,7 +3,7 @@
 mod shop;
 
 use shop::*;
-use souk_bus::{PARKED_KEYS_MAX, Reactor, feed_name};
+use souk_bus::{PARKED_KEYS_MAX, Reactor, Redrive, Redriven, feed_name};
 use souk_eventstore::{CommitId, Decision, Faults, InboxMark, Injected, Origin, Parked, Work};
 use souk_rpc::grpc::{GrpcChannel, GrpcServer};
 use souk_telemetry::{Stop, StopSource, task};
@@ -414,4 +414,112 @@ async fn withdrawn_events_only_move_the_mark() {
     running.stop().await;
     assert_eq!((mark(&listener, "ada").await, parked(&listener).await), (2, vec![]));
     assert!(heard(&listener, "ada").await.is_empty());
+}
+
+fn wish(key: &str, operation_id: &str) -> Redrive {
+    let (by, reason) = ("stf_1".to_owned(), "the release that reads it runs".to_owned());
+    Redrive { key: format!("speaker/{key}"), by, reason, operation_id: operation_id.to_owned() }
+}
+
+#[tokio::test]
+async fn a_redriven_key_is_applied_in_order_while_the_reaction_runs_on() {
+    let shop = Shop::new();
+    let (speaker, listener) = (shop.speaker(), shop.listener());
+    shop.connect(shop.feed(&speaker));
+    let hearing = hearing();
+    hearing.broken.store(true, Ordering::SeqCst);
+    say(&speaker, "ada", true, [1, 2]).await;
+    say(&speaker, "ada", false, [3]).await;
+    say(&speaker, "ada", true, [4]).await;
+    let running = shop.react(&listener, hearing.clone());
+    caught_up(&listener, &speaker, "test.hearing").await;
+    let operator = shop.reaction(&listener, hearing.clone());
+    let keys = operator.parked_keys().await.expect("readable");
+    let key = keys.first().map(|key| (&*key.stream, key.first, key.events, key.reason.as_str()));
+    assert_eq!(key, Some(("speaker/ada", 1, 4, "all is broken")));
+
+    // Nothing is repaired yet.
+    let outcome = operator.redrive(&wish("ada", "op1")).await.expect("it is parked");
+    let poison = Some("all is broken".to_owned());
+    assert_eq!(outcome, Redriven { applied: 0, left: 4, poison });
+
+    hearing.broken.store(false, Ordering::SeqCst);
+    let outcome = operator.redrive(&wish("ada", "op2")).await.expect("it is parked");
+    assert_eq!(outcome, Redriven { applied: 4, left: 0, poison: None });
+    assert_eq!((heard(&listener, "ada").await, mark(&listener, "ada").await), (vec![1, 2, 4], 4));
+
+    // The reaction has not looked since, and yet parks nothing behind nothing.
+    say(&speaker, "ada", true, [5]).await;
+    caught_up(&listener, &speaker, "test.hearing").await;
+    assert_eq!((heard(&listener, "ada").await, parked(&listener).await), (vec![1, 2, 4, 5], vec![]));
+    let nothing = operator.redrive(&wish("ada", "op3")).await.expect_err("nothing is parked");
+    assert_eq!(nothing.reason(), "KEY_NOT_PARKED");
+    running.stop().await;
+    let audit = souk_eventstore::StreamId::new("redrive", "test.hearing");
+    let noted = listener.read_stream(&audit, 0, 10).await.expect("readable");
+    let noted: Vec<_> = noted.iter().map(|event| (&*event.kind, &*event.actor)).collect();
+    let pair = [("RedriveAsked", "stf_1"), ("RedriveEnded", "stf_1")];
+    assert_eq!(noted, [pair, pair].concat());
+}
+
+#[tokio::test]
+async fn a_redrive_stops_at_what_is_poison_still_and_says_so() {
+    let shop = Shop::new();
+    let (speaker, listener) = (shop.speaker(), shop.listener());
+    shop.connect(shop.feed(&speaker));
+    let hearing = hearing();
+    hearing.broken.store(true, Ordering::SeqCst);
+    say(&speaker, "ada", true, [1, -2, 3]).await;
+    say(&speaker, "bob", true, [1]).await;
+    let running = shop.react(&listener, hearing.clone());
+    caught_up(&listener, &speaker, "test.hearing").await;
+    running.stop().await;
+    hearing.broken.store(false, Ordering::SeqCst);
+    let operator = shop.reaction(&listener, hearing);
+    let outcome = operator.redrive(&wish("ada", "op1")).await.expect("it is parked");
+    assert_eq!((outcome.applied, outcome.left), (1, 2));
+    assert!(outcome.poison.is_some_and(|why| why.contains("TOO_LOUD")));
+    let waiting = parked(&listener).await;
+    let waiting: Vec<_> = waiting.iter().map(|(key, number, why)| (&**key, *number, &**why)).collect();
+    let [("ada", 2, why), ("ada", 3, _), ("bob", 1, _)] = waiting[..] else { panic!("{waiting:?}") };
+    assert!(why.contains("TOO_LOUD"), "the reason is that of now: {why}");
+    assert_eq!(heard(&listener, "ada").await, [1]);
+}
+
+/// The mark moved and the row stayed, as after a checkpoint that was lost.
+#[tokio::test]
+async fn what_was_applied_already_is_only_taken_out() {
+    let shop = Shop::new();
+    let (speaker, listener) = (shop.speaker(), shop.listener());
+    say(&speaker, "ada", true, [1]).await;
+    let parked_one = Parked {
+        reaction: "test.hearing".into(),
+        source: "speaker".into(),
+        stream: "speaker/ada".into(),
+        sequence: 1,
+        payload: "00".into(),
+        reason: "it was".into(),
+    };
+    let damaged = parked_one.clone();
+    let id = CommitId::derived(&["setup"]);
+    let work = Work::new(id, Origin::by("test"));
+    listener
+        .commit(work.decide(move |_, _| Ok(Decision::new().park(damaged.clone()))))
+        .await
+        .expect("parked");
+    let operator = shop.reaction(&listener, hearing());
+    let outcome = operator.redrive(&wish("ada", "op1")).await.expect("it is parked");
+    assert!(outcome.poison.is_some_and(|why| why.contains("cannot be read")));
+
+    let mark = InboxMark {
+        reaction: parked_one.reaction.clone(),
+        source: parked_one.source.clone(),
+        stream: parked_one.stream.clone(),
+        sequence: 1,
+    };
+    let event = event(1, "ada", 1, 1);
+    listener.commit(hearing().work(&event, mark).expect("no poison")).await.expect("applied");
+    let outcome = operator.redrive(&wish("ada", "op2")).await.expect("it is parked");
+    assert_eq!(outcome, Redriven { applied: 1, left: 0, poison: None });
+    assert_eq!(heard(&listener, "ada").await, [1]);
 }

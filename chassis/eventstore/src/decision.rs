@@ -100,6 +100,21 @@ pub struct Parked {
     pub reason: String,
 }
 
+/// A stream of another service whose events wait for an operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each field is what its name says")]
+pub struct ParkedKey {
+    pub source: Arc<str>,
+    pub stream: Arc<str>,
+    /// The event that could not be applied; the others wait behind it.
+    pub first: u64,
+    /// Why that one could not.
+    pub reason: String,
+    pub since: Timestamp,
+    /// How many wait.
+    pub events: u64,
+}
+
 pub(crate) struct NewEvent {
     pub(crate) kind: &'static str,
     pub(crate) schema: u16,

@@ -80,7 +80,7 @@ mod work;
 mod write;
 
 pub use audit::{Audit, Finding};
-pub use decision::{Decision, Expected, Fence, InboxMark, Once, OnceRecord, Parked, Timer};
+pub use decision::{Decision, Expected, Fence, InboxMark, Once, OnceRecord, Parked, ParkedKey, Timer};
 pub use error::{CommitError, Error, Fault};
 pub use faults::{Faults, Injected};
 pub use fold::Folded;

@@ -29,6 +29,7 @@ pub struct Options {
     pub(crate) cache_bytes_max: usize,
     pub(crate) log_bytes_max: u64,
     pub(crate) rebuild: Vec<String>,
+    pub(crate) inline: bool,
     pub(crate) exit: Exit,
 }
 
@@ -47,6 +48,7 @@ impl Options {
             cache_bytes_max: 32 << 20,
             log_bytes_max: 32 << 20,
             rebuild: Vec::new(),
+            inline: false,
             exit: Arc::new(|code| std::process::exit(code)),
         }
     }
@@ -105,6 +107,15 @@ impl Options {
     #[must_use]
     pub fn rebuild(mut self, views: Vec<String>) -> Self {
         self.rebuild = views;
+        self
+    }
+
+    /// Starts no threads: the sequencer is a task of the runtime that opens the store, and a read is carried out
+    /// where it is asked for. With a runtime of one thread, everything then happens in one order, which a
+    /// simulation can repeat. It blocks that thread for every access of the disk, so it is for nothing else.
+    #[must_use]
+    pub fn inline(mut self, inline: bool) -> Self {
+        self.inline = inline;
         self
     }
 

@@ -56,6 +56,8 @@ impl Shared {
 pub(crate) struct Readers {
     shared: Arc<Shared>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Where reads are carried out when there are no threads.
+    inline: Option<Mutex<Source>>,
 }
 
 impl Readers {
@@ -72,7 +74,12 @@ impl Readers {
                 }
             })?);
         }
-        Ok(Self { shared, threads: Mutex::new(threads) })
+        Ok(Self { shared, threads: Mutex::new(threads), inline: None })
+    }
+
+    /// Starts no threads: each read is carried out where it is asked for.
+    pub(crate) fn inline(source: Source) -> Self {
+        Self { shared: Arc::default(), threads: Mutex::default(), inline: Some(Mutex::new(source)) }
     }
 
     /// Runs `read` on one of the connections. A caller that has gone away in the meantime costs nothing.
@@ -94,7 +101,10 @@ impl Readers {
             if queue.jobs.len() >= QUEUE_MAX {
                 return Err(Fault::ReadersBusy);
             }
-            queue.jobs.push_back(job);
+            match &self.inline {
+                None => queue.jobs.push_back(job),
+                Some(source) => source.lock().unwrap_or_else(PoisonError::into_inner).run(job),
+            }
         }
         self.shared.filled.notify_one();
         answer.await.unwrap_or_else(|_| Err(Fault::Panicked("a read gave no answer".to_owned())))

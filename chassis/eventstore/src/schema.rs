@@ -1,5 +1,5 @@
 //! The store's own tables and statements, and how rows become values.
-use crate::{CommitId, Fault, Parked, Position, Recorded, StreamId};
+use crate::{CommitId, Fault, Parked, ParkedKey, Position, Recorded, StreamId};
 use souk_decider::DecodeError;
 use souk_kernel::Timestamp;
 use souk_sql::{Connection, Error, OpenError, Row, Statement, Store, Value, dialect};
@@ -115,6 +115,13 @@ pub(crate) const UNPARK: &str =
     "DELETE FROM parked WHERE reaction = $1 AND source = $2 AND stream = $3 AND sequence = $4";
 pub(crate) const PARKED_OF: &str = "SELECT reaction, source, stream, sequence, payload, reason FROM parked
      WHERE reaction = $1 ORDER BY source, stream, sequence LIMIT $2";
+/// The keys that a reaction has parked, each with its first event.
+pub(crate) const PARKED_KEYS: &str =
+    "SELECT p.source, p.stream, p.sequence, p.reason, p.time, k.events FROM parked p
+     JOIN (SELECT source, stream, min(sequence) AS lowest, count(*) AS events FROM parked
+       WHERE reaction = $1 GROUP BY source, stream) k
+     ON k.source = p.source AND k.stream = p.stream AND k.lowest = p.sequence
+     WHERE p.reaction = $1 ORDER BY p.time, p.source, p.stream LIMIT $2";
 
 pub(crate) const ALL_TIMERS: &str =
     "SELECT key, kind, due, generation, payload FROM timers ORDER BY due, key";
@@ -273,6 +280,17 @@ pub(crate) fn parked_of(row: &Row) -> Parked {
         sequence: row.get(3),
         payload: row.get(4),
         reason: row.get(5),
+    }
+}
+
+pub(crate) fn parked_key_of(row: &Row) -> ParkedKey {
+    ParkedKey {
+        source: row.get(0),
+        stream: row.get(1),
+        first: row.get(2),
+        reason: row.get(3),
+        since: row.get(4),
+        events: row.get(5),
     }
 }
 

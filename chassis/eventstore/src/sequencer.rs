@@ -87,39 +87,55 @@ pub(crate) struct Progress {
 impl Sequencer {
     /// Works until it is told to stop or every handle is gone; what has queued up by then is still done.
     pub(crate) fn run(mut self) {
-        let ended = catch_unwind(AssertUnwindSafe(|| self.work()));
-        if let Err(panic) = ended {
+        let mut jobs = Vec::with_capacity(self.batch_max);
+        while self.jobs.blocking_recv_many(&mut jobs, self.batch_max) > 0 {
+            self.guarded(|own| own.turn(&mut jobs));
+        }
+        self.guarded(Self::end);
+    }
+
+    /// The same as a task. Whoever drops it halfway does what a crash does.
+    pub(crate) async fn run_inline(mut self) {
+        let mut jobs = Vec::with_capacity(self.batch_max);
+        while self.jobs.recv_many(&mut jobs, self.batch_max).await > 0 {
+            self.guarded(|own| own.turn(&mut jobs));
+        }
+        self.guarded(Self::end);
+    }
+
+    fn guarded(&mut self, work: impl FnOnce(&mut Self)) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| work(self))) {
             let what = crate::error::panic_text(&*panic);
+            self.progress.broken = true;
+            self.jobs.close();
             // Nothing that a half-dead sequencer answers can be trusted.
             let _ = writeln!(std::io::stderr(), "the sequencer has a defect and ends the process: {what}");
             (self.shared.exit)(EXIT_INTERNAL);
         }
-        self.jobs.close();
     }
 
-    fn work(&mut self) {
-        let mut jobs = Vec::with_capacity(self.batch_max);
-        while self.jobs.blocking_recv_many(&mut jobs, self.batch_max) > 0 {
-            if jobs.iter().any(|job| matches!(job, Job::Stop)) {
-                self.jobs.close();
-            }
-            jobs.retain(|job| !matches!(job, Job::Stop));
-            self.inject(&mut jobs);
-            self.gate.enter();
-            if !jobs.is_empty() && !self.progress.broken {
-                self.batch(std::mem::take(&mut jobs));
-            }
-            // After a failed sync nobody is answered: whoever waits learns that the store is closed.
-            jobs.clear();
-            let grown = self.log_has_grown();
-            self.gate.leave(grown);
+    /// One batch of what has queued up.
+    fn turn(&mut self, jobs: &mut Vec<Job>) {
+        if jobs.iter().any(|job| matches!(job, Job::Stop)) {
+            self.jobs.close();
         }
-        if !self.progress.broken {
-            self.end();
+        jobs.retain(|job| !matches!(job, Job::Stop));
+        self.inject(jobs);
+        self.gate.enter();
+        if !jobs.is_empty() && !self.progress.broken {
+            let batch = std::mem::take(jobs);
+            self.batch(batch);
         }
+        // After a failed sync nobody is answered: whoever waits learns that the store is closed.
+        jobs.clear();
+        let grown = self.log_has_grown();
+        self.gate.leave(grown);
     }
 
     fn end(&mut self) {
+        if self.progress.broken {
+            return;
+        }
         if let Err(error) = lock(&self.db).checkpoint_all() {
             tracing::warn!(error = %error, "log could not be emptied at the end");
         }

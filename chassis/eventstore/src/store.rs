@@ -7,12 +7,13 @@ use crate::readers::{Readers, Source};
 use crate::sequencer::{self, Job, Progress, Sequencer};
 use crate::shared::{Shared, lock};
 use crate::{
-    CommitError, Committed, Fault, Faults, Folded, Lease, Location, OpenError, Options, Parked, Position,
-    Publish, Published, Recorded, Row, Statement, Statistics, StreamId, Timer, Work, schema, view,
+    CommitError, Committed, Fault, Faults, Folded, Lease, Location, OpenError, Options, Parked, ParkedKey,
+    Position, Publish, Published, Recorded, Row, Statement, Statistics, StreamId, Timer, Work, schema, view,
 };
 use souk_decider::Aggregate;
 use souk_kernel::Timestamp;
 use souk_sql::{Connection, Names, OpenFor, StoreLock};
+use souk_telemetry::task;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -38,7 +39,9 @@ struct Inner {
     publish: Option<Publish>,
     jobs: Option<mpsc::Sender<Job>>,
     queue_max: usize,
+    /// The sequencer, as a thread or as a task.
     sequencer: Mutex<Option<JoinHandle<()>>>,
+    inline: Mutex<Option<task::Running>>,
 }
 
 impl Drop for Inner {
@@ -90,13 +93,15 @@ impl EventStore {
         let (names, head) = prepare(&mut writer, path, &options)?;
         let own = |purpose| Connection::open(path, schema::STORE, purpose, names.clone());
         let mut sources = Vec::new();
-        for _ in 0..options.readers {
+        let readers = if options.inline { 1 } else { options.readers };
+        for _ in 0..readers {
             let mut reader = own(OpenFor::Read)?;
             reader.watch_deadline().map_err(|e| OpenError::from_sql(path, &e))?;
             sources.push(Source::Own(Box::new(reader)));
         }
-        let checkpoints = own(OpenFor::Maintain)?;
-        let parts = Parts { db: Arc::new(Mutex::new(writer)), sources, checkpoints: Some(checkpoints), head };
+        // Without threads the log is emptied at the end only.
+        let checkpoints = if options.inline { None } else { Some(own(OpenFor::Maintain)?) };
+        let parts = Parts { db: Arc::new(Mutex::new(writer)), sources, checkpoints, head };
         Self::start(options, parts, Faults::none(), Some(lock))
     }
 
@@ -123,7 +128,14 @@ impl EventStore {
         let shared =
             Arc::new(Shared::new(options.clock, Arc::clone(&exit), parts.head, options.cache_bytes_max));
         let gate = Gate::default();
-        let readers = Readers::start(&options.name, parts.sources).map_err(io)?;
+        let mut sources = parts.sources;
+        let readers = match sources.pop() {
+            Some(source) if options.inline => Readers::inline(source),
+            last => {
+                sources.extend(last);
+                Readers::start(&options.name, sources).map_err(io)?
+            }
+        };
         let failed = move |error: &souk_sql::Error| checkpoint_failed(error, &exit);
         let checkpointer = parts
             .checkpoints
@@ -143,8 +155,13 @@ impl EventStore {
             progress: Progress::default(),
             _lock: store_lock,
         };
-        let thread = std::thread::Builder::new().name(format!("sequencer-{}", options.name));
-        let thread = thread.spawn(move || sequencer.run()).map_err(io)?;
+        let (thread, inline) = match options.inline {
+            true => (None, Some(task::spawn(task::Kind::Vital, "sequencer", sequencer.run_inline()))),
+            false => {
+                let thread = std::thread::Builder::new().name(format!("sequencer-{}", options.name));
+                (Some(thread.spawn(move || sequencer.run()).map_err(io)?), None)
+            }
+        };
         Ok(EventStore {
             inner: Arc::new(Inner {
                 name: options.name,
@@ -155,7 +172,8 @@ impl EventStore {
                 publish: options.publish,
                 jobs: Some(sender),
                 queue_max: options.queue_max,
-                sequencer: Mutex::new(Some(thread)),
+                sequencer: Mutex::new(thread),
+                inline: Mutex::new(inline),
             }),
         })
     }
@@ -382,10 +400,24 @@ impl EventStore {
         Ok(self.query(statement).await?.iter().map(schema::parked_of).collect())
     }
 
+    /// The keys that a reaction has parked, the longest waiting first.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn parked_keys(&self, reaction: &str, limit: usize) -> Result<Vec<ParkedKey>, Fault> {
+        let statement = Statement::new(schema::PARKED_KEYS).arg(reaction).arg(limit.min(PAGE_MAX));
+        Ok(self.query(statement).await?.iter().map(schema::parked_key_of).collect())
+    }
+
     /// Takes no more work, finishes what waits, empties the write-ahead log and lets go of the file.
     pub async fn shutdown(&self) {
         // A full queue only means that the stop waits its turn; a closed one that it was asked for before.
         let _ = self.inner.jobs().send(Job::Stop).await;
+        let inline = lock(&self.inner.inline).take();
+        if let Some(sequencer) = inline {
+            let _ = sequencer.join().await;
+            return self.inner.readers.stop();
+        }
         let inner = Arc::clone(&self.inner);
         let (done, ended) = oneshot::channel();
         let closer =

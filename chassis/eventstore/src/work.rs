@@ -86,6 +86,18 @@ impl Work {
         self.decide = Some(Arc::new(decide));
         self
     }
+
+    /// Adds something to whatever is decided. A refusal stays one.
+    pub fn and<F>(mut self, more: F) -> Self
+    where
+        F: Fn(Decision) -> Decision + Send + Sync + 'static,
+    {
+        let before = self.decide.take();
+        self.decide(move |facts, now| {
+            let decided = before.as_ref().map_or_else(|| Ok(Decision::new()), |decide| decide(facts, now));
+            decided.map(&more)
+        })
+    }
 }
 
 impl fmt::Debug for Work {

@@ -1,4 +1,4 @@
-//! What every location must do alike: each test runs on a file and in memory.
+//! What every location must do alike: each test runs on a file, with threads and without, and in memory.
 mod suite;
 use souk_eventstore::*;
 use souk_kernel::Rejection;
@@ -10,6 +10,10 @@ macro_rules! conformance {
         mod sqlite {
             $( #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                async fn $name() { super::$name(&super::suite::Place::sqlite()).await } )+
+        }
+        mod inline {
+            $( #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+               async fn $name() { super::$name(&super::suite::Place::inline()).await } )+
         }
         mod memory {
             $( #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -462,6 +466,11 @@ async fn checkpoints_and_parked_events_are_kept(place: &Place) {
     store.commit(piece).await.expect("noted");
     assert_eq!(store.checkpoint_of("r").await.expect("readable"), Some(Position::new(7)));
     assert_eq!(store.parked("r", 10).await.expect("readable"), [parked(3), parked(4)]);
+    let keys = store.parked_keys("r", 10).await.expect("readable");
+    let key = keys.first().map(|key| (&*key.source, &*key.stream, key.first, key.events));
+    assert_eq!((key, keys.len()), (Some(("order", "o/1", 3, 2)), 1));
+    assert_eq!(keys[0].since, store.now());
+    assert_eq!(store.parked_keys("another", 10).await.expect("readable"), []);
     store.commit(decide(|| Decision::new().unpark("r", "order", "o/1", 3))).await.expect("taken out");
     assert_eq!(store.parked("r", 10).await.expect("readable"), [parked(4)]);
 }

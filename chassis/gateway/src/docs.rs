@@ -1,18 +1,16 @@
 //! The API's description as one page without scripts and without anything from elsewhere.
 use crate::plan::OPENAPI_PATH;
+use crate::reasons::{GENERAL, Refusal, reasons};
 use serde_json::{Map, Value, json};
 use souk_transcode::{
-    Auth, Body, Cardinality, EnumValue, Field, HttpRule, Idempotency, Kind, Message, MessageId, Method,
-    Schema, Service, Shape,
+    Auth, Body, Cardinality, Field, HttpRule, Idempotency, Kind, Message, MessageId, Method, Schema, Service,
+    Shape,
 };
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
 /// How deep the example bodies go.
 const EXAMPLE_DEPTH_MAX: usize = 3;
-
-/// The status of a refusal by a rule of the service, where the contract names no other.
-const CONFLICT: u16 = 409;
 
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}\
 h1{font-size:1.6rem}h2{margin-top:2.5rem;border-bottom:1px solid #ccc}h3{margin:1.8rem 0 .3rem;font:600 1rem ui-monospace,monospace}\
@@ -77,52 +75,17 @@ fn write_start(schema: &Schema, html: &mut String) {
     }
     put(html, format_args!("<h2>To begin with</h2><pre>{}</pre>", escape(&shell)));
     html.push_str("<details><summary>Reasons that any call may give, with their status</summary><table>");
-    for (name, status, comment) in GENERAL_REASONS {
+    for (name, status, comment) in GENERAL {
         write_reason(name, *status, comment, html);
     }
     html.push_str("</table></details>");
 }
-
-/// What is refused before a service is asked, or without a word of the service's own.
-const GENERAL_REASONS: &[(&str, u16, &str)] = &[
-    ("INVALID_ARGUMENT", 400, "fields says which fields are wrong, and how."),
-    ("MALFORMED_JSON", 400, "The body is not JSON."),
-    ("UNAUTHENTICATED", 401, "The token is missing, not valid, or has expired."),
-    ("PERMISSION_DENIED", 403, "The token is not of somebody who may do this."),
-    ("NOT_FOUND", 404, "There is no such thing, or it is somebody else's."),
-    ("METHOD_NOT_ALLOWED", 405, "The header Allow says what the address takes."),
-    ("PAYLOAD_TOO_LARGE", 413, "The body is too large."),
-    ("UNSUPPORTED_MEDIA_TYPE", 415, "A body has to be application/json."),
-    ("INTERNAL", 500, "Something broke; tell the X-Request-Id."),
-    ("UNAVAILABLE", 503, "Try again after the header Retry-After."),
-    ("DEADLINE_EXCEEDED", 504, "Whether it was done is not known; repeat it with the same Idempotency-Key."),
-];
 
 /// The role of staff that a sample calls with.
 fn staff_role(method: &Method) -> Option<&str> {
     let policy =
         method.policy.as_ref().filter(|policy| policy.auth == Auth::Staff && !method.http.is_empty());
     policy?.roles.first().map(String::as_str)
-}
-
-/// One reason why a service refuses.
-pub(crate) struct Refusal {
-    pub(crate) name: String,
-    pub(crate) status: u16,
-    pub(crate) comment: String,
-}
-
-/// Why the service refuses. A status that any contract gives to a reason holds wherever the reason is said.
-pub(crate) fn reasons(schema: &Schema, service: &Service) -> Vec<Refusal> {
-    let status =
-        |name: &str| schema.reasons().filter(|r| r.name == name).find_map(|reason| reason.http_status);
-    let said = schema.reasons_of(service).iter().filter(|reason| reason.number != 0);
-    let refusal = |reason: &EnumValue| Refusal {
-        name: reason.name.clone(),
-        status: status(&reason.name).unwrap_or(CONFLICT),
-        comment: reason.comment.split_whitespace().collect::<Vec<_>>().join(" "),
-    };
-    said.map(refusal).collect()
 }
 
 fn write_reasons(schema: &Schema, service: &Service, html: &mut String) {

@@ -43,10 +43,12 @@ mod openapi;
 mod percent;
 mod plan;
 mod problem;
+mod reasons;
 pub mod route;
 mod server;
 
 pub use body::AnswerBody;
 pub use gateway::{Gateway, Limits, Options};
 pub use plan::StartError;
+pub use reasons::reasons_page;
 pub use server::ServerLimits;

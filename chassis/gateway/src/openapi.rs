@@ -358,7 +358,7 @@ fn with_example(mut schema: Value, field: &Field) -> Value {
 /// What the service says of itself, and why it refuses.
 fn about(schema: &Schema, service: &Service) -> String {
     let mut about = service.comment.clone();
-    for (index, reason) in crate::docs::reasons(schema, service).into_iter().enumerate() {
+    for (index, reason) in crate::reasons::reasons(schema, service).into_iter().enumerate() {
         let head = if index == 0 { "\n\nReasons of refusals, with their status:\n" } else { "" };
         let colon = if reason.comment.is_empty() { "" } else { ": " };
         about.push_str(&format!("{head}\n- `{}` ({}){colon}{}", reason.name, reason.status, reason.comment));

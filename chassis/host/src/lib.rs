@@ -46,6 +46,7 @@
 mod config;
 mod keys;
 mod node;
+mod operations;
 mod service;
 mod supervise;
 mod system;
@@ -53,5 +54,6 @@ mod system;
 pub use config::{Config, Key, Kind, Mistake, Mistakes, Source, parse_duration};
 pub use keys::{KeyError, load_or_create as signing_keys};
 pub use node::{Environment, Node, Settings, StartError};
+pub use operations::{OPERATIONS, Operable, operations_name};
 pub use service::{Process, Resources, Service};
 pub use system::{SystemClock, SystemEntropy};

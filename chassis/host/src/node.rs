@@ -1,4 +1,5 @@
 //! One process of the shop: some services, their stores, and the way to the others.
+use crate::operations::{self, Desks, Operations};
 use crate::supervise::supervise;
 use crate::{KeyError, Process, Resources, Service, keys};
 use souk_bus::{Feeds, feed_name};
@@ -6,8 +7,10 @@ use souk_eventstore::{EventStore, Faults, Location, OpenError, Options};
 use souk_identity::{KeySet, ServiceIdentity, Signer, Verifier};
 use souk_kernel::{Clock, Entropy, Ids};
 use souk_rpc::feed::FeedService;
+use souk_rpc::ops::{OperationsService, operations_service};
 use souk_rpc::{ByteService, Guard, Peers};
 use souk_telemetry::{Stop, StopSource, task};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -47,12 +50,14 @@ pub struct Settings {
     pub round_trip: bool,
     /// The most bytes of folded states that one service keeps in memory.
     pub cache_bytes_max: usize,
+    /// Starts no threads, so that a simulation on a runtime of one thread can repeat what happens.
+    pub one_thread: bool,
 }
 
 impl Settings {
     /// Everything under this folder.
     pub fn at(data: impl Into<PathBuf>) -> Self {
-        Self { data: Some(data.into()), round_trip: false, cache_bytes_max: 32 << 20 }
+        Self { data: Some(data.into()), round_trip: false, cache_bytes_max: 32 << 20, one_thread: false }
     }
 
     /// Everything in memory, gone with the process.
@@ -148,10 +153,14 @@ impl Node {
             }
         }
         node.serve_feeds(services, environment);
-        for (service, own) in services.iter().zip(&resources) {
-            for process in service.processes(own) {
-                node.keep_running(service.name(), process);
-            }
+        let processes: Vec<_> = services
+            .iter()
+            .zip(&resources)
+            .flat_map(|(service, own)| service.processes(own).into_iter().map(|one| (service.name(), one)))
+            .collect();
+        node.serve_operations(&processes, environment);
+        for (service, process) in processes {
+            node.keep_running(service, process);
         }
         Ok(node)
     }
@@ -188,6 +197,26 @@ impl Node {
         for source in sources {
             self.peers.add_remote(&source, bound.wire.clone());
         }
+        self.wires.push(bound.wire);
+    }
+
+    /// One operations service for all of this process, which asks other processes for their part.
+    fn serve_operations(
+        &mut self,
+        processes: &[(&'static str, Box<dyn Process>)],
+        environment: &Environment,
+    ) {
+        let names = self.stores.iter().map(|(name, _)| (*name, Desks::default()));
+        let mut desks: BTreeMap<&'static str, Desks> = names.collect();
+        for (service, process) in processes {
+            if let (Some(operable), Some(desks)) = (process.operable(), desks.get_mut(service)) {
+                desks.add(operable);
+            }
+        }
+        let verifier = Verifier::new(self.keys.clone(), operations::AUDIENCE, environment.clock.clone());
+        let api: Arc<dyn OperationsService> = Arc::new(Operations::new(desks, self.peers.clone()));
+        let bound = operations_service::bind(api, Arc::new(Guard::new(Arc::new(verifier))));
+        self.peers.add_bound(&bound);
         self.wires.push(bound.wire);
     }
 
@@ -269,16 +298,24 @@ fn open_stores(
         };
         let mut options = Options::new(service.name(), location, environment.clock.clone())
             .views(service.views())
-            .cache_bytes_max(settings.cache_bytes_max);
+            .cache_bytes_max(settings.cache_bytes_max)
+            .inline(settings.one_thread);
         if let Some(publish) = service.publish() {
             options = options.publish(publish);
         }
         EventStore::open(options).map(|store| (service.name(), store)).map_err(StartError::Store)
     };
-    let opened: Vec<_> = std::thread::scope(|scope| {
-        let opening: Vec<_> = services.iter().map(|service| scope.spawn(|| open(service.as_ref()))).collect();
-        opening.into_iter().map(|one| one.join().expect("opening a store does not panic")).collect()
-    });
+    let side_by_side = || {
+        std::thread::scope(|scope| {
+            let opening: Vec<_> =
+                services.iter().map(|service| scope.spawn(|| open(service.as_ref()))).collect();
+            opening.into_iter().map(|one| one.join().expect("opening a store does not panic")).collect()
+        })
+    };
+    let opened: Vec<_> = match settings.one_thread {
+        true => services.iter().map(|service| open(service.as_ref())).collect(),
+        false => side_by_side(),
+    };
     let stores = opened.into_iter().collect::<Result<Vec<_>, _>>()?;
     if let Some(data) = &settings.data {
         remember(data, services)?;

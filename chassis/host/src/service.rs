@@ -1,4 +1,5 @@
 //! What a service is to the host: data. The host runs a loop over a list of these; nothing is wired by hand.
+use crate::Operable;
 use souk_eventstore::{EventStore, Publish, View};
 use souk_identity::{ServiceIdentity, Signer};
 use souk_kernel::{Clock, Error, Ids};
@@ -64,6 +65,11 @@ pub trait Process: Send {
     fn again(&self) -> Option<Box<dyn Process>> {
         None
     }
+
+    /// What an operator can do something about, if anything.
+    fn operable(&self) -> Option<Operable> {
+        None
+    }
 }
 
 impl<S: Saga> Process for Runner<S> {
@@ -77,6 +83,10 @@ impl<S: Saga> Process for Runner<S> {
 
     fn again(&self) -> Option<Box<dyn Process>> {
         Some(Box::new(self.clone()))
+    }
+
+    fn operable(&self) -> Option<Operable> {
+        Some(Operable::Sagas(Arc::new(self.clone())))
     }
 }
 
@@ -105,5 +115,9 @@ impl Process for souk_bus::Reaction {
 
     fn again(&self) -> Option<Box<dyn Process>> {
         Some(Box::new(self.clone()))
+    }
+
+    fn operable(&self) -> Option<Operable> {
+        Some(Operable::Reaction(Box::new(self.clone())))
     }
 }

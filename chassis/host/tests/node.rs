@@ -18,7 +18,7 @@ async fn services_of_one_process_hear_of_each_other_by_name() {
         let listens_to = vec![("c.of_a", "a"), ("c.of_b", "b")];
         let listener = TestService { listens_to, publishes: false, ..service("c") };
         let node = start(vec![service("a"), service("b"), listener], &settings).await.expect("it starts");
-        assert_eq!(node.wires().len(), 1, "one feed for all");
+        assert_eq!(node.wires().len(), 2, "one feed and one desk for all");
         let [(_, a), (_, b), (_, c)] = node.stores() else { panic!("three stores") };
         for (store, text) in [(a, "one"), (b, "two"), (a, "three")] {
             store.commit(noting(CommitId::derived(&[text]), text.to_owned(), None)).await.expect("noted");

@@ -57,6 +57,7 @@ pub struct Build {
     includes: Vec<PathBuf>,
     folders: Vec<PathBuf>,
     files: Vec<PathBuf>,
+    described: Vec<PathBuf>,
     externs: Vec<(String, String)>,
     out_dir: Option<PathBuf>,
 }
@@ -78,6 +79,13 @@ impl Build {
     #[must_use]
     pub fn file(mut self, file: impl Into<PathBuf>) -> Self {
         self.files.push(file.into());
+        self
+    }
+
+    /// One file that is only described: it is in the descriptor set, and its code stands elsewhere.
+    #[must_use]
+    pub fn describe(mut self, file: impl Into<PathBuf>) -> Self {
+        self.described.push(file.into());
         self
     }
 
@@ -108,13 +116,13 @@ impl Build {
         let mut compiler =
             protox::Compiler::new(&self.includes).map_err(|e| Error::new("include folders", e))?;
         compiler.include_imports(true).include_source_info(true);
-        for file in &files {
+        for file in files.iter().chain(&self.described) {
             compiler.open_file(file).map_err(|e| Error::new(file.display(), format!("{e:?}")))?;
         }
         let out_dir = self.out_folder()?;
         let pool = compiler.descriptor_pool();
         let set = compiler.file_descriptor_set();
-        let own = own_names(&compiler);
+        let own = self.own_names(&compiler);
         let path = out_dir.join(DESCRIPTOR_FILE);
         // With comments: the API's documentation is made of them.
         std::fs::write(&path, compiler.encode_file_descriptor_set())
@@ -168,6 +176,13 @@ impl Build {
             .collect()
     }
 
+    /// The names of the files that code is generated for, as imports write them.
+    fn own_names(&self, compiler: &protox::Compiler) -> BTreeSet<String> {
+        let is_described = |name: &str| self.described.iter().any(|path| path.ends_with(name));
+        let asked_for = compiler.files().filter(|file| !file.is_import() && !is_described(file.name()));
+        asked_for.map(|file| file.name().to_owned()).collect()
+    }
+
     fn all_files(&self) -> Result<Vec<PathBuf>, Error> {
         let mut files = self.files.clone();
         for folder in &self.folders {
@@ -186,16 +201,12 @@ impl Build {
     #[allow(clippy::print_stdout, reason = "this is how a build script speaks to cargo")]
     fn tell_cargo(&self) {
         if self.out_dir.is_none() {
-            for path in self.includes.iter().chain(&self.folders).chain(&self.files) {
+            let files = self.files.iter().chain(&self.described);
+            for path in self.includes.iter().chain(&self.folders).chain(files) {
                 println!("cargo:rerun-if-changed={}", path.display());
             }
         }
     }
-}
-
-/// The names of the files that were asked for, as imports write them.
-fn own_names(compiler: &protox::Compiler) -> BTreeSet<String> {
-    compiler.files().filter(|file| !file.is_import()).map(|file| file.name().to_owned()).collect()
 }
 
 fn collect(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), Error> {

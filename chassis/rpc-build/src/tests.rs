@@ -116,3 +116,24 @@ fn two_services_of_a_package_and_imports_between_packages_go_together() {
     assert!(!code.contains("pub use a::"), "short names would be ambiguous");
     assert!(code.contains("super::super::x::v1::M"));
 }
+
+/// Another crate has its code; whoever works from descriptors finds it all the same.
+#[test]
+fn a_file_that_is_only_described_is_in_the_descriptors_and_has_no_code() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (protos, out) = (folder.path().join("proto"), folder.path().join("out"));
+    for (name, package) in [("shop/x/v1/x.proto", "shop.x.v1"), ("house/y/v1/y.proto", "house.y.v1")] {
+        let path = protos.join(name);
+        std::fs::create_dir_all(path.parent().expect("it has a folder")).expect("ours to write");
+        let service = format!("service S {{ {} }}", method(GOOD));
+        std::fs::write(&path, proto(package, "", &service)).expect("ours to write");
+    }
+    std::fs::create_dir_all(&out).expect("ours to write");
+    let own = concat!(env!("CARGO_MANIFEST_DIR"), "/../rpc/proto");
+    let build = Build::new().include(&protos).include(own).files_under(protos.join("shop"));
+    build.describe(protos.join("house/y/v1/y.proto")).out_dir(&out).run().expect("well-formed");
+    assert!(out.join("shop.x.v1.rs").exists() && !out.join("house.y.v1.rs").exists());
+    let descriptors = std::fs::read(out.join(DESCRIPTOR_FILE)).expect("just written");
+    let pool = DescriptorPool::decode(descriptors.as_slice()).expect("a descriptor set");
+    assert!(pool.get_service_by_name("house.y.v1.S").is_some());
+}

@@ -62,5 +62,10 @@ pub mod feed {
     pub use crate::generated::souk::feed::v1::*;
 }
 
+/// What operators see and do (`souk.ops.v1`).
+pub mod ops {
+    pub use crate::generated::souk::ops::v1::*;
+}
+
 /// The encoded descriptors of the chassis' own contracts.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

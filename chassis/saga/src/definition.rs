@@ -69,6 +69,11 @@ impl Definition {
         self.steps.iter().find(|step| step.name == name)
     }
 
+    /// The step that decides.
+    pub fn pivot(&self) -> &Step {
+        self.steps.iter().find(|step| step.side == Side::Pivot).expect("the builder admits exactly one")
+    }
+
     /// The steps group by group, in order.
     pub(crate) fn groups(&self) -> impl DoubleEndedIterator<Item = &[Step]> {
         self.steps.chunk_by(|a, b| a.group == b.group)

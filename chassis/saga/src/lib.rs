@@ -2,7 +2,8 @@
 //!
 //! A saga is a [`Definition`] (steps, one pivot), a [`Progress`] (a fold over its [`Event`]s, from which the
 //! to-do list follows) and a [`Runner`] that carries out what is outstanding and records each answer as one
-//! append. There is no second path for recovery: after a crash the same list is looked at again.
+//! append. There is no second path for recovery: after a crash the same list is looked at again. What cannot go on
+//! by itself waits for a person, who retries, skips or resolves at the runner's [`Desk`]; that is an event, too.
 //!
 //! ```
 //! use souk_saga::{Definition, Outcome, Progress};
@@ -20,13 +21,16 @@
 #![warn(missing_docs)]
 
 mod definition;
+mod desk;
 mod progress;
 mod runner;
 pub mod timers;
 pub mod views;
 
 pub use definition::{Definition, Direction, Draft, Intent, Side, Step};
+pub use desk::{Desk, OpenSagas, SagaShown, StepShown};
 pub use progress::{
-    ATTEMPTS_UNTIL_OPERATOR, DELAY_RECORDED_EVERY, Event, Outcome, Phase, Progress, Stuck, TurnBack,
+    ATTEMPTS_UNTIL_OPERATOR, DELAY_RECORDED_EVERY, Event, Intervention, Operation, Outcome, Phase, Progress,
+    RESOLVED_BY_OPERATOR, Standing, Stuck, TurnBack,
 };
 pub use runner::{Beside, Call, Options, Recording, Runner, SHARDS, Saga};

@@ -3,7 +3,12 @@
 use crate::{Definition, Direction, Intent, Side, Step};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+mod by_hand;
+
+pub(crate) use by_hand::intervene;
+pub use by_hand::{Intervention, Operation, RESOLVED_BY_OPERATOR, Standing};
 
 /// At which attempts a delay is recorded: the first and then every so many.
 pub const DELAY_RECORDED_EVERY: u32 = 10;
@@ -75,8 +80,18 @@ pub enum Event {
     Completed { saga: String },
     /// Everything is undone.
     Undone { saga: String, reason: String },
-    /// What was left to do after the pivot is given up, because another saga takes over.
+    /// What was left to do is given up, because another saga takes over or a person has ended this one.
     Abandoned { saga: String, reason: String },
+    /// A person did something about a saga that waited for one. With [`Operation::Skip`] the step counts as
+    /// done, or as undone, from now on.
+    Intervened {
+        saga: String,
+        step: String,
+        direction: Direction,
+        operation: Operation,
+        by: String,
+        reason: String,
+    },
 }
 
 impl Event {
@@ -92,7 +107,8 @@ impl Event {
             | Event::NeedsOperator { saga, .. }
             | Event::Completed { saga }
             | Event::Undone { saga, .. }
-            | Event::Abandoned { saga, .. } => saga,
+            | Event::Abandoned { saga, .. }
+            | Event::Intervened { saga, .. } => saga,
         }
     }
 }
@@ -111,7 +127,7 @@ pub enum Phase {
     Completed,
     /// All steps are undone, because of this reason.
     Undone(String),
-    /// Given up after the pivot, because of this reason.
+    /// Given up, because of this reason: another saga took over, or a person ended it.
     Abandoned(String),
 }
 
@@ -144,6 +160,8 @@ pub struct Progress {
     steps: BTreeMap<String, StepState>,
     to_undo: Vec<String>,
     stuck: Option<Stuck>,
+    /// The steps that a person settled.
+    skipped: BTreeSet<String>,
 }
 
 /// What asking a saga to turn back leads to.
@@ -198,6 +216,11 @@ impl Progress {
 
     /// The to-do list. Empty when the saga has not begun, has ended, or waits for a person.
     pub fn outstanding(&self, definition: &Definition) -> Vec<Intent> {
+        if self.waits_for_a_person() { Vec::new() } else { self.todo(definition) }
+    }
+
+    /// What there is to do, whether or not it waits for a person.
+    pub(crate) fn todo(&self, definition: &Definition) -> Vec<Intent> {
         match &self.phase {
             Phase::Forward => self.forward(definition),
             Phase::Undoing(_) => self.backward(definition),
@@ -206,18 +229,12 @@ impl Progress {
     }
 
     fn forward(&self, definition: &Definition) -> Vec<Intent> {
-        if self.waits_for_a_person() {
-            return Vec::new();
-        }
         let steps = self.open_group(definition).iter().filter(|step| !self.is_done(step.name));
         steps.map(|step| intent(definition, step.name, Direction::Do)).collect()
     }
 
     /// The last group that still has a step to undo.
     fn backward(&self, definition: &Definition) -> Vec<Intent> {
-        if self.waits_for_a_person() {
-            return Vec::new();
-        }
         let is_left =
             |step: &&Step| self.to_undo.iter().any(|name| name == step.name) && !self.is_undone(step.name);
         let group = definition.groups().rev().find(|group| group.iter().any(|step| is_left(&step)));
@@ -260,8 +277,7 @@ impl Progress {
             Phase::Undoing(_) | Phase::Undone(_) => return TurnBack::Already,
             Phase::NotStarted | Phase::Completed | Phase::Abandoned(_) => return TurnBack::TooLate,
         }
-        let pivot =
-            definition.steps().iter().find(|step| step.side == Side::Pivot).expect("a definition has one");
+        let pivot = definition.pivot();
         if self.is_done(pivot.name) {
             return TurnBack::TooLate;
         }
@@ -424,6 +440,23 @@ impl Progress {
             Event::Abandoned { reason, .. } => {
                 self.phase = Phase::Abandoned(reason.clone());
                 self.stuck = None;
+            }
+            Event::Intervened { step, direction, operation, .. } => {
+                self.stuck = None;
+                self.evolve_by_hand(step, *direction, *operation);
+            }
+        }
+    }
+
+    fn evolve_by_hand(&mut self, step: &str, direction: Direction, operation: Operation) {
+        match operation {
+            Operation::Retry | Operation::Resolve => {}
+            Operation::Skip => {
+                self.skipped.insert(step.to_owned());
+                match direction {
+                    Direction::Do => self.settle(step, StepState::Done(Value::Null)),
+                    Direction::Undo => self.settle(step, StepState::Undone),
+                }
             }
         }
     }

@@ -1,12 +1,12 @@
 //! Carries out what sagas say is outstanding, and records each answer as one append.
-use crate::{Intent, Outcome, views};
+use crate::{Definition, Event, Intent, Intervention, Outcome, Progress, views};
 use futures_util::FutureExt;
 use souk_decider::{Aggregate, StoredEvent};
 use souk_eventstore::{
     CommitError, CommitId, Decision, EventStore, Expected, Fence, Folded, Lease, Origin, StreamId, Timer,
     Work,
 };
-use souk_kernel::{Error, Ids, Timestamp};
+use souk_kernel::{Error, Ids, Rejection, Timestamp};
 use souk_rpc::{BoxFuture, Cx};
 use souk_telemetry::{Stop, task};
 use std::collections::HashMap;
@@ -42,6 +42,33 @@ pub trait Saga: Send + Sync + 'static {
         attempt: u32,
         now: Timestamp,
     ) -> Recording<<Self::State as Aggregate>::Event>;
+
+    /// Every saga of the state, with how far it is: what an operator is shown and may do something about.
+    fn sagas<'a>(&'a self, state: &'a Self::State) -> Vec<(&'a Definition, &'a Progress)>;
+
+    /// What a person's act records: the saga's moves and what follows from them for the thing that the saga is
+    /// about. Pure, like [`Saga::record`]; an end by hand ([`Event::Abandoned`]) must leave nothing that waits for
+    /// the saga.
+    fn moved(
+        &self,
+        state: &Self::State,
+        moves: Vec<Event>,
+        now: Timestamp,
+    ) -> Recording<<Self::State as Aggregate>::Event>;
+
+    /// What to record when a person acts.
+    ///
+    /// # Errors
+    /// When the rules of [`Progress::intervene`] do not allow it.
+    fn intervene(
+        &self,
+        state: &Self::State,
+        intervention: &Intervention,
+        now: Timestamp,
+    ) -> Result<Recording<<Self::State as Aggregate>::Event>, Rejection> {
+        let moves = crate::progress::intervene(&self.sagas(state), intervention)?;
+        Ok(self.moved(state, moves, now))
+    }
 }
 
 /// One attempt at an intent.
@@ -72,6 +99,20 @@ pub struct Recording<E> {
     pub cancel_timers: Vec<String>,
     /// What the answer means for other streams: facts that need no decision there.
     pub beside: Vec<Beside>,
+}
+
+impl<E: StoredEvent> Recording<E> {
+    /// All of it in one decision; without events there is nothing to record.
+    pub(crate) fn decision(self, stream: &StreamId) -> Decision {
+        if self.events.is_empty() {
+            return Decision::new();
+        }
+        let decision = Decision::new().append(stream, Expected::Exists, self.events);
+        let decision = self.set_timers.into_iter().fold(decision, Decision::set_timer);
+        let decision =
+            self.cancel_timers.into_iter().fold(decision, |decision, key| decision.cancel_timer(key));
+        self.beside.iter().fold(decision, |decision, beside| beside.add_to(decision))
+    }
 }
 
 impl<E> Default for Recording<E> {
@@ -140,7 +181,7 @@ impl Default for Options {
 }
 
 /// Runs the sagas of one service. Cheap to clone.
-pub struct Runner<S: Saga>(Arc<Inner<S>>);
+pub struct Runner<S: Saga>(pub(crate) Arc<Inner<S>>);
 
 impl<S: Saga> Clone for Runner<S> {
     fn clone(&self) -> Self {
@@ -148,9 +189,9 @@ impl<S: Saga> Clone for Runner<S> {
     }
 }
 
-struct Inner<S> {
-    store: EventStore,
-    saga: S,
+pub(crate) struct Inner<S> {
+    pub(crate) store: EventStore,
+    pub(crate) saga: S,
     ids: Ids,
     options: Options,
     places: Semaphore,
@@ -418,18 +459,8 @@ impl<S: Saga> Driver<S> {
             .decide(move |facts, now| {
                 let state = facts.state::<S::State>(&stream);
                 let recording = inner.saga.record(&state, &intent, &outcome, attempt, now);
-                let mut decision = Decision::new();
-                if recording.events.is_empty() {
-                    return Ok(decision);
-                }
-                decision = decision.append(stream.clone(), Expected::Exists, recording.events);
-                decision = recording.set_timers.into_iter().fold(decision, Decision::set_timer);
-                decision = recording
-                    .cancel_timers
-                    .into_iter()
-                    .fold(decision, |decision, key| decision.cancel_timer(key));
-                decision = recording.beside.iter().fold(decision, |decision, beside| beside.add_to(decision));
-                Ok(match &fence {
+                let decision = recording.decision(&stream);
+                Ok(match fence.as_ref().filter(|_| decision.writes()) {
                     Some(fence) => decision.fence(fence.clone()),
                     None => decision,
                 })

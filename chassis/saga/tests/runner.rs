@@ -10,13 +10,13 @@ use souk_eventstore::{
 use souk_kernel::{Clock, Ids, ManualClock, SeededEntropy, Timestamp};
 use souk_rpc::BoxFuture;
 use souk_saga::{
-    Beside, Call, Definition, Direction, Event, Intent, Options as RunnerOptions, Outcome, Phase, Progress,
-    Recording, Runner, Saga, views,
+    Beside, Call, Definition, Desk, Direction, Event, Intent, Intervention, Operation,
+    Options as RunnerOptions, Outcome, Phase, Progress, Recording, Runner, Saga, Standing, views,
 };
 use souk_telemetry::{Stop, task};
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,8 +40,11 @@ impl Aggregate for Trip {
     }
 }
 
-fn definition() -> Definition {
-    Definition::start("trip", 1).step("flight").step("hotel").pivot("pay").then("tickets")
+static DEFINITION: LazyLock<Definition> =
+    LazyLock::new(|| Definition::start("trip", 1).step("flight").step("hotel").pivot("pay").then("tickets"));
+
+fn definition() -> &'static Definition {
+    &DEFINITION
 }
 
 fn project(recorded: &Recorded, out: &mut Vec<Statement>) {
@@ -80,7 +83,7 @@ impl Saga for Trips {
     type State = Trip;
 
     fn outstanding(&self, state: &Trip) -> Vec<Intent> {
-        state.0.outstanding(&definition())
+        state.0.outstanding(definition())
     }
 
     fn perform(&self, call: Call<Trip>) -> BoxFuture<'_, Outcome> {
@@ -108,12 +111,21 @@ impl Saga for Trips {
         attempt: u32,
         _now: Timestamp,
     ) -> Recording<TripEvent> {
-        let events = state.0.record(&definition(), intent, outcome, attempt);
-        Recording {
-            events: events.into_iter().map(|event| TripEvent::Moved(Moved(event))).collect(),
-            ..Recording::default()
-        }
+        recording(state.0.record(definition(), intent, outcome, attempt))
     }
+
+    fn sagas<'a>(&'a self, state: &'a Trip) -> Vec<(&'a Definition, &'a Progress)> {
+        vec![(definition(), &state.0)]
+    }
+
+    fn moved(&self, _state: &Trip, moves: Vec<Event>, _now: Timestamp) -> Recording<TripEvent> {
+        recording(moves)
+    }
+}
+
+fn recording(moves: Vec<Event>) -> Recording<TripEvent> {
+    let events = moves.into_iter().map(|event| TripEvent::Moved(Moved(event))).collect();
+    Recording { events, ..Recording::default() }
 }
 
 fn open(folder: &Path) -> EventStore {
@@ -132,7 +144,7 @@ fn stream() -> StreamId {
 
 async fn book(store: &EventStore) {
     let events = Progress::default()
-        .start(&definition())
+        .start(definition())
         .into_iter()
         .map(|event| TripEvent::Moved(Moved(event)))
         .collect::<Vec<_>>();
@@ -242,6 +254,85 @@ async fn two_runners_on_one_store_record_every_step_once() {
     assert_eq!(events.len(), 6, "started, four steps, completed: {events:?}");
 }
 
+/// A runner at work, and the trip's state whenever the log moves.
+struct AtWork {
+    store: EventStore,
+    desk: Runner<Trips>,
+    source: souk_telemetry::StopSource,
+    running: task::Running<Result<(), souk_kernel::Error>>,
+}
+
+impl AtWork {
+    async fn begin(store: &EventStore, world: &Arc<Mutex<World>>, refused: &'static str) -> Self {
+        let (source, stop) = Stop::new();
+        let trips = Trips { world: world.clone(), weather: Weather { silent: 0, refused: Some(refused) } };
+        let desk = Runner::new(store.clone(), trips, ids(1), RunnerOptions::default());
+        let running = task::spawn(task::Kind::Background, "sagas", desk.clone().run(stop));
+        Self { store: store.clone(), desk, source, running }
+    }
+
+    /// Waits until the trip is so.
+    async fn until(&self, is_so: impl Fn(&Progress) -> bool) {
+        let mut head = self.store.head();
+        loop {
+            head.borrow_and_update();
+            let trip = self.store.state::<Trip>(&stream()).await.expect("readable");
+            if is_so(&trip.0) {
+                return;
+            }
+            head.changed().await.expect("the store is open");
+        }
+    }
+
+    async fn act(&self, operation: Operation, operation_id: &str) -> Result<(), souk_kernel::Error> {
+        let (by, reason) = ("stf_1".to_owned(), "the airline called".to_owned());
+        let intervention = Intervention { operation, step: None, by, reason };
+        self.desk.intervene("t1", intervention, operation_id).await
+    }
+
+    async fn end(self) {
+        self.source.stop();
+        self.running.await.expect("no panic").expect("no fault");
+        self.store.shutdown().await;
+    }
+}
+
+#[tokio::test]
+async fn a_person_retries_and_then_skips_what_is_refused_after_the_pivot() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (store, world) = (open(folder.path()), Arc::new(Mutex::new(World::default())));
+    book(&store).await;
+    let at_work = AtWork::begin(&store, &world, "tickets").await;
+    at_work.until(|trip| trip.stuck().is_some()).await;
+    let listed = at_work.desk.open(true, 10).await.expect("readable");
+    assert_eq!((listed.open, listed.stuck), (1, 1));
+    let row = &listed.listed[0];
+    assert_eq!((row.stream.as_str(), row.step.as_str(), row.reason.as_str()), ("trip/t1", "tickets", "NO"));
+
+    at_work.act(Operation::Retry, "op1").await.expect("it waits");
+    let asked_again =
+        || world.lock().expect("no holder panics").attempts.get("t1:trip:tickets:do").copied() == Some(2);
+    at_work.until(|trip| asked_again() && trip.stuck().is_some()).await;
+    at_work.act(Operation::Retry, "op1").await.expect("the same act is answered as at first");
+    assert_eq!(at_work.desk.open(true, 10).await.expect("readable").stuck, 1, "and done once");
+
+    at_work.act(Operation::Skip, "op2").await.expect("it is after the pivot");
+    at_work.until(|trip| !trip.is_open()).await;
+    let shown = at_work.desk.show("trip/t1").await.expect("it is there").remove(0);
+    assert_eq!((shown.phase, shown.steps[3].standing), (Phase::Completed, Standing::Skipped));
+    assert_eq!(at_work.desk.open(false, 10).await.expect("readable").open, 0);
+    let late = at_work.act(Operation::Resolve, "op3").await.expect_err("it has ended");
+    assert_eq!(late.reason(), "SAGA_NOT_STUCK");
+    for unknown in ["t2", "house/t1", "/"] {
+        let missing = at_work.desk.show(unknown).await.expect_err("no such trip");
+        assert_eq!(missing.reason(), "NOT_FOUND");
+    }
+    let events = store.read_stream(&stream(), 0, 100).await.expect("readable");
+    let by_hand = events.iter().filter(|event| event.data.contains("intervened"));
+    assert_eq!(by_hand.map(|event| event.actor.to_string()).collect::<Vec<_>>(), ["stf_1", "stf_1"]);
+    at_work.end().await;
+}
+
 /// A second kind of saga in the same store: it tells the trip's diary when it is done.
 #[derive(Debug, Clone, Default)]
 struct Errand(Progress);
@@ -261,7 +352,7 @@ impl Saga for Errands {
     type State = Errand;
 
     fn outstanding(&self, state: &Errand) -> Vec<Intent> {
-        state.0.outstanding(&errand_definition())
+        state.0.outstanding(errand_definition())
     }
 
     /// Waits twice for somebody, which is no failure.
@@ -281,17 +372,27 @@ impl Saga for Errands {
         attempt: u32,
         _now: Timestamp,
     ) -> Recording<TripEvent> {
-        let events = state.0.record(&errand_definition(), intent, outcome, attempt);
+        let events = state.0.record(errand_definition(), intent, outcome, attempt);
         let events: Vec<_> = events.into_iter().map(|event| TripEvent::Moved(Moved(event))).collect();
         let diary = StreamId::new("diary", "d1");
         let beside = Beside::append(diary, Expected::NoStream, events.clone());
         let beside = if events.is_empty() { Vec::new() } else { vec![beside] };
         Recording { events, beside, ..Recording::default() }
     }
+
+    fn sagas<'a>(&'a self, state: &'a Errand) -> Vec<(&'a Definition, &'a Progress)> {
+        vec![(errand_definition(), &state.0)]
+    }
+
+    fn moved(&self, _state: &Errand, moves: Vec<Event>, _now: Timestamp) -> Recording<TripEvent> {
+        recording(moves)
+    }
 }
 
-fn errand_definition() -> Definition {
-    Definition::start("errand", 1).pivot("go")
+fn errand_definition() -> &'static Definition {
+    static DEFINITION: std::sync::LazyLock<Definition> =
+        std::sync::LazyLock::new(|| Definition::start("errand", 1).pivot("go"));
+    &DEFINITION
 }
 
 fn project_both(recorded: &Recorded, out: &mut Vec<Statement>) {
@@ -310,7 +411,7 @@ async fn sagas_of_two_kinds_share_a_store_and_an_answer_may_be_told_beside() {
         .views(vec![views::view(project_both)]);
     let store = EventStore::open(options).expect("the store opens");
     book(&store).await;
-    let start = Progress::default().start(&errand_definition());
+    let start = Progress::default().start(errand_definition());
     let start: Vec<_> = start.into_iter().map(|event| TripEvent::Moved(Moved(event))).collect();
     let errand = StreamId::of::<Errand>("e1");
     let target = errand.clone();

@@ -1,11 +1,20 @@
-//! The catalog's rules: products with their lifecycle, who owns which handle and SKU, and prices that are
-//! only ever added to. Pure: time comes in with each command.
+//! The catalog's rules: products with their lifecycle, who owns which handle and SKU, prices that are only ever
+//! added to, and what customers pay in the end: promotions, coupons and taxes. Pure: time comes in with each
+//! command.
 //!
 //! Deliberately not here: stock (inventory's) and what a customer is promised (a quote, order's).
 
+mod plain;
 pub mod price;
+pub mod pricing;
 pub mod product;
+pub mod promotion;
+pub mod redemption;
+mod rounding;
 pub mod search;
+pub mod tax;
+
+pub use plain::NoTerm;
 
 pub use price::{CurrentPrice, PriceEvent, PriceList, PriceSet};
 pub use product::{Content, Handle, Media, Product, Put, Status, Variant};

@@ -1,4 +1,6 @@
 //! Answers calls: parse, then commit or query, then answer. The rules are in `domain`.
+mod pricing;
+
 use crate::domain::product::{self, Products};
 use crate::domain::{
     self, HANDLE_SCOPE, Handle, PriceList, PutDecided, PutProduct, SKU_SCOPE, Shelf, Status,
@@ -133,6 +135,88 @@ impl CatalogService for Catalog {
             let prices = prices.ok_or_else(|| domain::unknown_sku(&sku))?;
             Ok(pb::ListPricesResponse { prices })
         })
+    }
+
+    fn price_lines(
+        &self,
+        cx: Cx,
+        request: pb::PriceLinesRequest,
+    ) -> BoxFuture<'_, Result<pb::PriceLinesResponse>> {
+        Box::pin(self.calculate(cx, request))
+    }
+
+    fn create_promotion(
+        &self,
+        cx: Cx,
+        request: pb::CreatePromotionRequest,
+    ) -> BoxFuture<'_, Result<pb::CreatePromotionResponse>> {
+        Box::pin(self.create_a_promotion(cx, request))
+    }
+
+    fn get_promotion(
+        &self,
+        _cx: Cx,
+        request: pb::GetPromotionRequest,
+    ) -> BoxFuture<'_, Result<pb::GetPromotionResponse>> {
+        Box::pin(async move {
+            Ok(pb::GetPromotionResponse { promotion: self.promotion(&request.promotion_id).await? })
+        })
+    }
+
+    fn list_promotions(
+        &self,
+        _cx: Cx,
+        request: pb::ListPromotionsRequest,
+    ) -> BoxFuture<'_, Result<pb::ListPromotionsResponse>> {
+        Box::pin(self.promotions(request))
+    }
+
+    fn disable_promotion(
+        &self,
+        cx: Cx,
+        request: pb::DisablePromotionRequest,
+    ) -> BoxFuture<'_, Result<pb::DisablePromotionResponse>> {
+        Box::pin(self.disable(cx, request))
+    }
+
+    fn validate_coupon(
+        &self,
+        cx: Cx,
+        request: pb::ValidateCouponRequest,
+    ) -> BoxFuture<'_, Result<pb::ValidateCouponResponse>> {
+        Box::pin(self.validate(cx, request))
+    }
+
+    fn redeem_coupons(
+        &self,
+        cx: Cx,
+        request: pb::RedeemCouponsRequest,
+    ) -> BoxFuture<'_, Result<pb::RedeemCouponsResponse>> {
+        Box::pin(self.redeem(cx, request))
+    }
+
+    fn release_coupons(
+        &self,
+        cx: Cx,
+        request: pb::ReleaseCouponsRequest,
+    ) -> BoxFuture<'_, Result<pb::ReleaseCouponsResponse>> {
+        Box::pin(self.release(cx, request))
+    }
+
+    fn put_tax_zone(
+        &self,
+        cx: Cx,
+        request: pb::PutTaxZoneRequest,
+    ) -> BoxFuture<'_, Result<pb::PutTaxZoneResponse>> {
+        Box::pin(self.put_zone(cx, request))
+    }
+
+    fn list_tax_zones(
+        &self,
+        _cx: Cx,
+        request: pb::ListTaxZonesRequest,
+    ) -> BoxFuture<'_, Result<pb::ListTaxZonesResponse>> {
+        Box::pin(self.tax_zones(request))
     }
 }
 

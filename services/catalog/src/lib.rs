@@ -1,5 +1,5 @@
-//! The catalog: what the shop sells. Owns products, their variants by SKU, categories, media and prices, and
-//! the index by which customers find them.
+//! The catalog: what the shop sells, and what customers pay for it. Owns products, their variants by SKU,
+//! categories, media and prices, the index by which customers find them, promotions, coupons and tax zones.
 //!
 //! Deliberately not here: stock (inventory), promises about price (order's quotes), carts.
 
@@ -7,7 +7,7 @@ pub mod domain;
 mod grpc;
 pub mod invariants;
 mod proto;
-mod views;
+pub mod views;
 
 use souk_contracts::catalog::v1 as pb;
 use souk_eventstore::{EventStore, View};
@@ -33,7 +33,7 @@ impl Service for Catalog {
     }
 
     fn views(&self) -> Vec<View> {
-        vec![views::PRODUCTS, views::PRICES]
+        vec![views::PRODUCTS, views::PRICES, views::PROMOTIONS, views::TAX_ZONES]
     }
 
     fn serve(&self, own: &Resources) -> Vec<Bound> {

@@ -1,5 +1,10 @@
 //! Protobuf ↔ domain. Reading collects *all* faulty fields, each under its path in the request's JSON form.
+pub mod pricing;
+
+pub use pricing::CODES_MAX;
+
 use crate::domain::product::Put;
+use crate::domain::tax::TaxClass;
 use crate::domain::{Content, CurrentPrice, Handle, Media, Product, PutProduct, Status, Variant, price};
 use souk_contracts::catalog::v1 as pb;
 use souk_contracts::terms::{Market, ProductId, Sku, money_from_proto};
@@ -85,6 +90,7 @@ fn content(input: pb::ProductInput, invalid: &mut Invalid) -> (Content, Prices) 
     check_names(invalid, "product.categories", &input.categories, CATEGORIES_MAX);
     check_names(invalid, "product.options", &input.options, OPTIONS_MAX);
     let media = media(input.media, invalid);
+    let tax_class = tax_class(invalid, "product.taxClass", &input.tax_class);
     let (variants, prices) = variants(input.variants, input.options.len(), invalid);
     let content = Content {
         title: input.title,
@@ -94,8 +100,14 @@ fn content(input: pb::ProductInput, invalid: &mut Invalid) -> (Content, Prices) 
         variants,
         media,
         vendor: input.vendor,
+        tax_class,
     };
     (content.without_implied_titles(), prices)
+}
+
+/// Empty says nothing: as before.
+fn tax_class(invalid: &mut Invalid, field: &str, text: &str) -> Option<TaxClass> {
+    if text.is_empty() { None } else { invalid.take(field, text.parse()) }
 }
 
 fn variants(inputs: Vec<pb::VariantInput>, options: usize, invalid: &mut Invalid) -> (Vec<Variant>, Prices) {
@@ -117,7 +129,8 @@ fn variants(inputs: Vec<pb::VariantInput>, options: usize, invalid: &mut Invalid
             invalid.add(format!("{path}.sku"), "must not stand twice in one product");
         }
         variant_prices(&path, &sku, &input.prices, &mut prices, invalid);
-        variants.push(Variant { sku, title: input.title, option_values: input.option_values });
+        let tax_class = tax_class(invalid, &format!("{path}.taxClass"), &input.tax_class);
+        variants.push(Variant { sku, title: input.title, option_values: input.option_values, tax_class });
     }
     (variants, prices)
 }
@@ -371,6 +384,7 @@ pub fn product(record: &Record<Product>, mut prices: PricesBySku) -> Option<pb::
         title: content.variant_title(variant),
         option_values: variant.option_values.clone(),
         prices: prices.remove(variant.sku.as_str()).unwrap_or_default(),
+        tax_class: variant.tax_class.as_ref().map(ToString::to_string).unwrap_or_default(),
     };
     Some(pb::Product {
         product_id: product.id.to_string(),
@@ -384,6 +398,7 @@ pub fn product(record: &Record<Product>, mut prices: PricesBySku) -> Option<pb::
         status: status.into(),
         version,
         vendor: content.vendor.clone(),
+        tax_class: content.class().to_string(),
     })
 }
 
@@ -433,6 +448,7 @@ mod tests {
             title: String::new(),
             option_values: vec![size.into()],
             prices: vec![pb::PriceInput { market: "GB".into(), amount }],
+            tax_class: String::new(),
         }
     }
 

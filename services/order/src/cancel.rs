@@ -61,15 +61,22 @@ pub fn take_over(order: &Order, place: &Progress) -> Vec<OrderEvent> {
 
 /// What to record about an attempt. Its end is the order's end, unless it turned back.
 pub fn record(order: &Order, intent: &Intent, outcome: &Outcome, attempt: u32) -> Vec<OrderEvent> {
-    let Some(placed) = order.placed() else { return Vec::new() };
     let definition = definition(order.cancel().version());
-    let moves = order.cancel().record(definition, intent, &never_back(intent, outcome), attempt);
+    with_consequences(order, order.cancel().record(definition, intent, &never_back(intent, outcome), attempt))
+}
+
+/// The saga's moves with what they mean for the order, for one commit. A person may end it, too.
+pub fn with_consequences(order: &Order, moves: Vec<Event>) -> Vec<OrderEvent> {
+    let Some(placed) = order.placed() else { return Vec::new() };
     let end = moves.iter().find_map(|moved| match moved {
-        Event::Completed { .. } => Some(OrderEvent::OrderCancelled(OrderCancelled {
-            order_id: placed.order_id,
-            subject: placed.subject.clone(),
-            reason: order.cancel_reason().to_owned(),
-        })),
+        // A person may end it, too; then where stock and money are is for their books.
+        Event::Completed { .. } | Event::Abandoned { .. } => {
+            Some(OrderEvent::OrderCancelled(OrderCancelled {
+                order_id: placed.order_id,
+                subject: placed.subject.clone(),
+                reason: order.cancel_reason().to_owned(),
+            }))
+        }
         Event::Undone { reason, .. } => {
             Some(OrderEvent::CancelRefused(CancelRefused { reason: reason.clone() }))
         }
@@ -80,7 +87,7 @@ pub fn record(order: &Order, intent: &Intent, outcome: &Outcome, attempt: u32) -
         | Event::UndoStarted { .. }
         | Event::StepUndone { .. }
         | Event::NeedsOperator { .. }
-        | Event::Abandoned { .. } => None,
+        | Event::Intervened { .. } => None,
     });
     moves.into_iter().map(OrderEvent::SagaMoved).chain(end).collect()
 }

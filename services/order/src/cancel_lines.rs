@@ -43,7 +43,8 @@ pub fn ended(
     total: Money,
 ) -> OrderEvent {
     let cancel_id = cancel_id.clone();
-    if let Event::Undone { reason, .. } = end {
+    // A person can end it only on its way back.
+    if let Event::Undone { reason, .. } | Event::Abandoned { reason, .. } = end {
         return OrderEvent::LinesCancelRefused(LinesCancelRefused { cancel_id, reason: reason.clone() });
     }
     OrderEvent::OrderLineCancelled(OrderLineCancelled {

@@ -33,7 +33,7 @@ use souk_host::Resources;
 use souk_identity::ServiceIdentity;
 use souk_kernel::{Error, Money, Timestamp, TypeId};
 use souk_rpc::{BoxFuture, Cx, time};
-use souk_saga::{Call, Direction, Intent, Outcome, Phase, Recording, Saga};
+use souk_saga::{Call, Definition, Direction, Event, Intent, Outcome, Phase, Progress, Recording, Saga};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
@@ -385,7 +385,29 @@ impl Saga for Effects {
         attempt: u32,
         now: Timestamp,
     ) -> Recording<order::OrderEvent> {
-        let events = order::record(order, intent, outcome, attempt, now);
+        self.recording(order, order::record(order, intent, outcome, attempt, now), now)
+    }
+
+    fn sagas<'a>(&'a self, order: &'a Order) -> Vec<(&'a Definition, &'a Progress)> {
+        vec![
+            (place::definition(order.place().version()), order.place()),
+            (fulfil::definition(), order.fulfil()),
+            (cancel::definition(order.cancel().version()), order.cancel()),
+        ]
+    }
+
+    fn moved(&self, order: &Order, moves: Vec<Event>, now: Timestamp) -> Recording<order::OrderEvent> {
+        self.recording(order, order::moved_by_hand(order, moves), now)
+    }
+}
+
+impl Effects {
+    fn recording(
+        &self,
+        order: &Order,
+        events: Vec<order::OrderEvent>,
+        now: Timestamp,
+    ) -> Recording<order::OrderEvent> {
         let timers = order::timers(order, &events, now, &self.windows);
         Recording { events, set_timers: timers.set, cancel_timers: timers.cancel, ..Recording::default() }
     }

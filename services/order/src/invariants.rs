@@ -4,6 +4,7 @@ use crate::domain::order::{Fulfilment, Label, Order, Payment};
 use crate::domain::sum;
 use souk_contracts::terms::{OrderId, QuoteId, Sku};
 use souk_kernel::Money;
+use souk_saga::Progress;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -21,6 +22,8 @@ pub struct OrderFacts {
     /// Whether a saga still has something to do.
     pub saga_open: bool,
     pub needs_attention: bool,
+    /// A person settled a step or ended a saga: where stock and money are is for that person's books.
+    pub by_hand: bool,
     pub reason: String,
     pub external_ref: Arc<str>,
     /// Whether it is shipped, and what was taken parcel by parcel.
@@ -45,6 +48,9 @@ pub fn facts(order: &Order) -> Option<OrderFacts> {
         pieces,
         saga_open: order.has_open_saga(),
         needs_attention: order.needs_attention(),
+        by_hand: [order.place(), order.cancel(), order.fulfil()]
+            .into_iter()
+            .any(Progress::was_settled_by_hand),
         reason: order.reason().0.to_owned(),
         external_ref: placed.external_ref.clone(),
         ships: order.delivery().is_some(),
@@ -90,7 +96,7 @@ pub fn saga_fits_status(facts: &OrderFacts) -> bool {
         Label::Pending | Label::Cancelling | Label::AwaitingCustomer => facts.saga_open,
         Label::Confirmed => {
             let is_paid = matches!(facts.payment, Payment::Captured | Payment::Disputed);
-            facts.saga_open || facts.ships || is_free || is_paid
+            facts.saga_open || facts.ships || is_free || is_paid || facts.by_hand
         }
         Label::Processing
         | Label::PartiallyShipped
@@ -115,6 +121,7 @@ pub fn nothing_kept(facts: &OrderFacts) -> bool {
         | Label::Completed
         | Label::OnHold
         | Label::Cancelling => true,
+        Label::Rejected | Label::Cancelled if facts.by_hand => true,
         Label::Rejected | Label::Cancelled => match facts.payment {
             Payment::None | Payment::Voided | Payment::Refunded => true,
             Payment::Pending

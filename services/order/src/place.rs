@@ -11,7 +11,7 @@ use crate::domain::order::{
 use souk_contracts::terms::OrderId;
 use souk_decider::Aggregate;
 use souk_kernel::Timestamp;
-use souk_saga::{Definition, Event, Intent, Outcome};
+use souk_saga::{Definition, Event, Intent, Outcome, Phase};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -142,6 +142,15 @@ fn consequence(order: &Order, placed: &OrderPlaced, moved: &Event, detail: &str)
             Some(OrderEvent::OrderConfirmed(confirmed(order, placed)))
         }
         Event::Undone { reason, .. } => Some(turned_back(order, placed, reason, detail)),
+        // A person ended it on the way back; after the pivot the order stays what it is.
+        Event::Abandoned { .. } => match order.place().phase() {
+            Phase::Undoing(reason) => Some(turned_back(order, placed, reason, detail)),
+            Phase::NotStarted
+            | Phase::Forward
+            | Phase::Completed
+            | Phase::Undone(_)
+            | Phase::Abandoned(_) => None,
+        },
         Event::Started { .. }
         | Event::StepDone { .. }
         | Event::StepRefused { .. }
@@ -150,7 +159,7 @@ fn consequence(order: &Order, placed: &OrderPlaced, moved: &Event, detail: &str)
         | Event::StepUndone { .. }
         | Event::NeedsOperator { .. }
         | Event::Completed { .. }
-        | Event::Abandoned { .. } => None,
+        | Event::Intervened { .. } => None,
     }
 }
 

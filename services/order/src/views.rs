@@ -255,7 +255,8 @@ fn attention(recorded: &Recorded, moved: &souk_saga::Event) -> Option<Statement>
         | Event::StepRefused { .. }
         | Event::StepUndone { .. }
         | Event::UndoStarted { .. }
-        | Event::Abandoned { .. } => Some(Statement::new(GO_ON).arg(recorded.stream.id())),
+        | Event::Abandoned { .. }
+        | Event::Intervened { .. } => Some(Statement::new(GO_ON).arg(recorded.stream.id())),
         Event::Started { .. }
         | Event::StepDelayed { .. }
         | Event::Completed { .. }

@@ -3,6 +3,7 @@ pub mod config;
 pub mod export;
 pub mod import;
 pub mod log;
+pub mod operate;
 pub mod reach;
 pub mod replay;
 pub mod token;

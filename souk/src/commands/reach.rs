@@ -17,7 +17,7 @@ pub struct Place {
     /// The address of the shop [default: http:// and the configured gateway.listen]
     #[arg(long, value_name = "URL", value_parser = url)]
     url: Option<String>,
-    /// The data folder of the shop, which is started from it when none listens [default: ./souk-data]
+    /// The data folder of the shop; an import starts the shop from it when none listens [default: ./souk-data]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
 }
@@ -54,6 +54,12 @@ impl Place {
         let (url, data) = self.resolve(file)?;
         let anybody = listening(&url).await?;
         Ok(anybody.with_token(&staff_token(&data)?))
+    }
+
+    /// An administrator of the shop, whether it answers or not.
+    pub fn administrator(&self, file: Option<&Path>) -> Result<Rest, Failure> {
+        let (url, data) = self.resolve(file)?;
+        Ok(Rest::new(&url, Some(token_of(&data, souk_user::Role::Admin)?)))
     }
 
     /// The address and the data folder.
@@ -101,11 +107,15 @@ fn not_started(error: &RestError, failure: Failure) -> Failure {
 }
 
 fn staff_token(data: &Path) -> Result<String, Failure> {
+    token_of(data, souk_user::Role::Sales)
+}
+
+fn token_of(data: &Path, role: souk_user::Role) -> Result<String, Failure> {
     if !data.join("keys").join("signing.json").exists() {
         let what = format!("{} holds no key of the shop; name the shop's folder with --data", data.display());
         return Err(Failure::new(exit::UNAVAILABLE, what));
     }
-    token::staff(data, souk_user::Role::Sales, TOKEN_TTL)
+    token::staff(data, role, TOKEN_TTL)
 }
 
 fn is_this_machine(url: &str) -> bool {

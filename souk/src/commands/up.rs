@@ -402,12 +402,13 @@ pub fn gateway(peers: Peers) -> Result<Gateway, Failure> {
     Gateway::new(souk_contracts::DESCRIPTORS, peers, options).map_err(|e| Failure::new(exit::GENERIC, e))
 }
 
-/// One connection to a role carries its contract and its feed.
+/// One connection to a role carries its contract, its feed and its operators' calls.
 fn add_remote(peers: &Peers, role: &str, address: SocketAddr) {
     let feed = GrpcChannel::tcp("souk.feed.v1.FeedService", &address.to_string());
     for contract in shop::contracts_of(role) {
         peers.add_remote(&contract, Arc::new(feed.for_service(&contract)));
     }
+    peers.add_remote(&souk_host::operations_name(role), Arc::new(feed.for_service(souk_host::OPERATIONS)));
     peers.add_remote(&souk_bus::feed_name(role), Arc::new(feed));
 }
 

@@ -44,7 +44,9 @@ impl Verify {
         match self.output {
             Format::Table => {
                 output::print(&render(&findings));
-                waiting(&facts).iter().for_each(|id| output::line(&format!("  waits for a person: {id}")));
+                waiting(&facts).iter().for_each(|id| {
+                    output::line(&format!("  waits for a person: {id} (see it with: souk saga show {id})"))
+                });
                 output::line(&summary(&facts));
             }
             Format::Json => output::line(
@@ -75,8 +77,12 @@ fn summary(facts: &Facts) -> String {
     let count = |n: usize| output::thousands(n as u64);
     let (orders, reservations) = (count(facts.orders.len()), count(facts.reservations.len()));
     let payments = count(facts.payments.len());
+    let by_hand = match facts.settled_by_hand().count() {
+        0 => String::new(),
+        orders => format!("; settled by hand, and for others to check: {}", count(orders)),
+    };
     format!(
-        "orders: {orders}, reservations: {reservations}, payments: {payments}; on its way: {}",
+        "orders: {orders}, reservations: {reservations}, payments: {payments}; on its way: {}{by_hand}",
         facts.rest
     )
 }

@@ -12,7 +12,7 @@ use souk_order::domain::order::{Label, Order};
 use souk_order::invariants as orders;
 use souk_payment::domain::{Payment, ledger::Account};
 use souk_payment::invariants as payments;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How many offending ids of a finding are shown.
 pub const IDS_MAX: usize = 20;
@@ -180,7 +180,8 @@ fn confirmed(facts: &Facts) -> Vec<String> {
 
 fn came_to_nothing(facts: &Facts) -> Vec<String> {
     let ended = with_label(facts, &[Label::Rejected, Label::Cancelled]);
-    let wrong = ended.filter_map(|(id, _)| {
+    let by_hand: BTreeSet<OrderId> = facts.settled_by_hand().collect();
+    let wrong = ended.filter(|(id, _)| !by_hand.contains(id)).filter_map(|(id, _)| {
         let held: u64 = reservation(facts, id).map_or(0, |reservation| pieces(reservation).values().sum());
         let kept = payment(facts, id).map_or(0, kept);
         (held > 0 || kept != 0).then(|| format!("{id}: {held} pieces and {kept} minor units are still held"))
@@ -264,7 +265,7 @@ fn stores(facts: &Facts) -> Vec<String> {
 fn feeds(facts: &Facts) -> Vec<String> {
     let mut broken = Vec::new();
     if facts.rest.parked > 0 {
-        broken.push(format!("{} events are parked", facts.rest.parked));
+        broken.push(format!("{} events are parked (see them with: souk parked)", facts.rest.parked));
     }
     let all_applied = facts.rest.feed_behind == 0 && facts.rest.parked == 0;
     for (stream, applied) in &facts.orders_applied {

@@ -99,6 +99,15 @@ impl Facts {
     }
 }
 
+impl Facts {
+    /// The orders at whose sagas a person has settled something: where their stock and money are is for that
+    /// person's books.
+    pub fn settled_by_hand(&self) -> impl Iterator<Item = OrderId> {
+        let known = self.orders.values().filter_map(souk_order::invariants::facts);
+        known.filter(|facts| facts.by_hand).map(|facts| facts.order_id)
+    }
+}
+
 /// A store written by a later release, or damaged: the message of the panic says which event.
 fn unknown_event() -> Failure {
     Failure::new(exit::UNAVAILABLE, "a store holds an event that this release cannot read")

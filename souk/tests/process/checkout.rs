@@ -59,6 +59,12 @@ pub async fn with_quote(url: &str, n: usize) -> Buyer {
 }
 
 impl Buyer {
+    /// The same with another payment method.
+    pub fn paying_with(mut self, method: &str) -> Buyer {
+        self.order["paymentMethodToken"] = method.into();
+        self
+    }
+
     /// This customer before the shop.
     pub fn rest(&self, url: &str) -> Rest {
         Rest::new(url, Some(self.token.clone()))

@@ -98,18 +98,24 @@ pub const START: Timestamp = Timestamp::from_unix_s(1_800_000_000);
 pub struct Place {
     pub clock: Arc<ManualClock>,
     folder: Option<tempfile::TempDir>,
+    inline: bool,
 }
 
 impl Place {
     /// In memory.
     pub fn memory() -> Self {
-        Self { clock: ManualClock::at(START), folder: None }
+        Self { clock: ManualClock::at(START), folder: None, inline: false }
     }
 
     /// In a file that goes away with this value.
     pub fn sqlite() -> Self {
         let folder = tempfile::tempdir().expect("a folder for tests");
-        Self { clock: ManualClock::at(START), folder: Some(folder) }
+        Self { clock: ManualClock::at(START), folder: Some(folder), inline: false }
+    }
+
+    /// The same without threads.
+    pub fn inline() -> Self {
+        Self { inline: true, ..Self::sqlite() }
     }
 
     pub fn path(&self) -> std::path::PathBuf {
@@ -126,7 +132,7 @@ impl Place {
 
     pub fn options_at(&self, location: Location) -> Options {
         let clock: Arc<dyn Clock> = self.clock.clone();
-        Options::new("test", location, clock).views(vec![TOTALS]).publish(PUBLISH)
+        Options::new("test", location, clock).views(vec![TOTALS]).publish(PUBLISH).inline(self.inline)
     }
 
     pub fn open(&self) -> EventStore {

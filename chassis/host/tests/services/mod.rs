@@ -1,3 +1,4 @@
+#![allow(dead_code, reason = "each test binary uses its own part")]
 //! Services that note texts and hear of each other's, for the tests of the host.
 use serde::{Deserialize, Serialize};
 use souk_bus::{Poison, Reaction, Reactor};
@@ -14,7 +15,7 @@ use souk_telemetry::Stop;
 use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 const START: Timestamp = Timestamp::from_unix_s(1_795_219_200);
@@ -68,6 +69,7 @@ fn publish(recorded: &Recorded) -> Option<PublicEvent> {
 struct Copying {
     name: &'static str,
     source: &'static str,
+    poisoned: Arc<AtomicBool>,
 }
 
 impl Reactor for Copying {
@@ -84,6 +86,9 @@ impl Reactor for Copying {
     }
 
     fn work(&self, event: &FeedEvent, mark: InboxMark) -> Result<Work, Poison> {
+        if self.poisoned.load(Ordering::SeqCst) {
+            return Err(Poison { reason: "it is not understood yet".to_owned() });
+        }
         let text = String::from_utf8(event.data.to_vec()).map_err(|e| Poison { reason: e.to_string() })?;
         let id = CommitId::derived(&[self.name, &event.id]);
         Ok(noting(id, format!("{text} of {}", event.source), Some(mark)))
@@ -143,6 +148,8 @@ pub struct TestService {
     pub ended: Option<Arc<AtomicU32>>,
     pub is_broken: bool,
     pub serves: bool,
+    /// Its reactions understand nothing while this is so.
+    pub poisoned: Arc<AtomicBool>,
 }
 
 impl Service for TestService {
@@ -166,7 +173,12 @@ impl Service for TestService {
     fn processes(&self, own: &Resources) -> Vec<Box<dyn Process>> {
         let reaction = |(name, source): &(&'static str, &'static str)| -> Box<dyn Process> {
             let (store, peers, identity) = (own.store.clone(), own.peers.clone(), own.identity.clone());
-            Box::new(Reaction::new(store, peers, identity, Arc::new(Copying { name, source })))
+            Box::new(Reaction::new(
+                store,
+                peers,
+                identity,
+                Arc::new(Copying { name, source, poisoned: self.poisoned.clone() }),
+            ))
         };
         let mut processes: Vec<_> = self.listens_to.iter().map(reaction).collect();
         processes.extend(self.ended.clone().map(|ended| Box::new(Waiting(ended)) as Box<dyn Process>));

@@ -89,6 +89,16 @@ impl catalog::CatalogService for TestCatalog {
         search_products(catalog::SearchProductsRequest) -> catalog::SearchProductsResponse;
         list_categories(catalog::ListCategoriesRequest) -> catalog::ListCategoriesResponse;
         list_prices(catalog::ListPricesRequest) -> catalog::ListPricesResponse;
+        price_lines(catalog::PriceLinesRequest) -> catalog::PriceLinesResponse;
+        create_promotion(catalog::CreatePromotionRequest) -> catalog::CreatePromotionResponse;
+        get_promotion(catalog::GetPromotionRequest) -> catalog::GetPromotionResponse;
+        list_promotions(catalog::ListPromotionsRequest) -> catalog::ListPromotionsResponse;
+        disable_promotion(catalog::DisablePromotionRequest) -> catalog::DisablePromotionResponse;
+        validate_coupon(catalog::ValidateCouponRequest) -> catalog::ValidateCouponResponse;
+        redeem_coupons(catalog::RedeemCouponsRequest) -> catalog::RedeemCouponsResponse;
+        release_coupons(catalog::ReleaseCouponsRequest) -> catalog::ReleaseCouponsResponse;
+        put_tax_zone(catalog::PutTaxZoneRequest) -> catalog::PutTaxZoneResponse;
+        list_tax_zones(catalog::ListTaxZonesRequest) -> catalog::ListTaxZonesResponse;
     }
 }
 

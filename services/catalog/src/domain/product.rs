@@ -1,5 +1,6 @@
 //! A product and its lifecycle: DRAFT → PUBLISHED ⇄ UNPUBLISHED → ARCHIVED. A product is a ready-made record;
 //! what this adds is the status, and that a product is never created twice.
+use super::tax::TaxClass;
 use super::{PRODUCT_ARCHIVED, VERSION_MISMATCH};
 use serde::{Deserialize, Serialize};
 use souk_contracts::terms::{ProductId, Sku};
@@ -119,6 +120,9 @@ pub struct Content {
     /// Who makes it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub vendor: String,
+    /// How its variants are taxed, if not as most things. In a wish: if not as before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tax_class: Option<TaxClass>,
 }
 
 /// One thing that can be bought.
@@ -132,6 +136,9 @@ pub struct Variant {
     /// One value per option of the product.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub option_values: Vec<String>,
+    /// How it is taxed, if not as the product says. In a wish: if not as before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tax_class: Option<TaxClass>,
 }
 
 /// A picture.
@@ -168,6 +175,39 @@ impl Content {
             }
         }
         Self { variants, ..self }
+    }
+
+    /// How a product is taxed, where its variants say nothing else.
+    pub fn class(&self) -> TaxClass {
+        self.tax_class.clone().unwrap_or_else(TaxClass::standard)
+    }
+
+    /// How a variant is taxed.
+    pub fn class_of(&self, variant: &Variant) -> TaxClass {
+        variant.tax_class.clone().unwrap_or_else(|| self.class())
+    }
+
+    /// Whether it says anything about taxes.
+    fn says_class(&self) -> bool {
+        self.tax_class.is_some() || self.variants.iter().any(|variant| variant.tax_class.is_some())
+    }
+
+    /// The same, with the tax classes from before where it says none: who writes a product and knows nothing of
+    /// taxes, as an import does, must not change them. Classes that follow from the rest are not kept.
+    #[must_use]
+    pub fn with_classes_of(mut self, before: Option<&Content>) -> Self {
+        let own_of = |sku: &Sku| {
+            let same = before.and_then(|before| before.variants.iter().find(|variant| variant.sku == *sku));
+            same.and_then(|variant| variant.tax_class.clone())
+        };
+        let kept = before.and_then(|before| before.tax_class.clone());
+        self.tax_class = self.tax_class.or(kept).filter(|class| !class.is_standard());
+        let class = self.class();
+        for variant in &mut self.variants {
+            let own = variant.tax_class.take().or_else(|| own_of(&variant.sku));
+            variant.tax_class = own.filter(|own| *own != class);
+        }
+        self
     }
 
     /// Product and variant in one title, as carts, quotes and orders show it.
@@ -210,13 +250,19 @@ pub fn put(record: &Products, wanted: &Put) -> Result<Vec<RecordEvent<Product>>,
         id: wanted.id,
         handle: wanted.handle.clone(),
         status: status(before.map(|product| product.status), wanted.published),
-        content: Arc::clone(&wanted.content),
+        content: classified(&wanted.content, before.map(|product| &*product.content)),
     };
     match before {
         Some(_) => record.decide(RecordCommand::Replace { expected: wanted.expected, document }),
         None if wanted.expected.is_some_and(|expected| expected != 0) => Err(version_mismatch(0)),
         None => record.decide(RecordCommand::Create(document)),
     }
+}
+
+/// Shared with the wish where nobody says anything about taxes, which is the most.
+fn classified(wanted: &Arc<Content>, before: Option<&Content>) -> Arc<Content> {
+    let anything = wanted.says_class() || before.is_some_and(Content::says_class);
+    if anything { Arc::new(Content::clone(wanted).with_classes_of(before)) } else { Arc::clone(wanted) }
 }
 
 /// Shows a product to customers or hides it from them. A draft is hidden already.

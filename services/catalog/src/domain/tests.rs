@@ -29,7 +29,12 @@ fn at(second: i64) -> Timestamp {
 }
 
 fn content(title: &str, skus: &[&str]) -> Arc<Content> {
-    let variant = |text: &&str| Variant { sku: sku(text), title: (*text).into(), option_values: vec![] };
+    let variant = |text: &&str| Variant {
+        sku: sku(text),
+        title: (*text).into(),
+        option_values: vec![],
+        tax_class: None,
+    };
     Arc::new(Content {
         title: title.into(),
         description: String::new(),
@@ -38,6 +43,7 @@ fn content(title: &str, skus: &[&str]) -> Arc<Content> {
         variants: skus.iter().map(variant).collect(),
         media: vec![],
         vendor: String::new(),
+        tax_class: None,
     })
 }
 
@@ -229,12 +235,57 @@ fn titles_are_made_of_what_is_there() {
         sku: sku("x"),
         title: title.into(),
         option_values: values.iter().map(|v| (*v).to_owned()).collect(),
+        tax_class: None,
     };
     let content = content("Mug", &["M-1"]);
     assert_eq!(content.sold_title(&variant("", &[])), "Mug");
     assert_eq!(content.sold_title(&variant("", &["large", "red"])), "Mug, large / red");
     assert_eq!(content.sold_title(&variant("Giant", &["large"])), "Mug, Giant");
     assert_eq!(content.sold_title(&variant("Mug", &[])), "Mug");
+}
+
+/// A product of two variants with these tax classes, empty for none.
+fn classed(product: &str, variants: [&str; 2]) -> Content {
+    let class = |text: &str| text.parse::<tax::TaxClass>().ok();
+    let mut content = (*content("Atlas", &["A-1", "A-2"])).clone();
+    content.tax_class = class(product);
+    for (variant, own) in content.variants.iter_mut().zip(variants) {
+        variant.tax_class = class(own);
+    }
+    content
+}
+
+#[test]
+fn a_tax_class_that_follows_from_the_rest_is_not_kept() {
+    for (product, variants, kept) in [
+        ("", ["", "standard"], classed("", ["", ""])),
+        ("standard", ["books", ""], classed("", ["books", ""])),
+        ("books", ["standard", "books"], classed("books", ["standard", ""])),
+    ] {
+        let content = classed(product, variants).with_classes_of(None);
+        assert_eq!(content, kept);
+        assert_eq!(kept.clone().with_classes_of(Some(&kept)), kept);
+    }
+    let atlas = classed("books", ["standard", ""]);
+    let classes: Vec<String> =
+        atlas.variants.iter().map(|variant| atlas.class_of(variant).to_string()).collect();
+    assert_eq!(classes, ["standard", "books"]);
+}
+
+#[test]
+fn who_says_nothing_about_taxes_changes_nothing_about_them() {
+    let before = classed("books", ["", "zero"]);
+    let after = |product, variants| classed(product, variants).with_classes_of(Some(&before));
+    assert_eq!(after("", ["", ""]), before);
+    assert_eq!(after("standard", ["", ""]), classed("", ["", "zero"]));
+    assert_eq!(after("", ["zero", "books"]), classed("books", ["zero", ""]));
+    let stored = Product { content: Arc::new(before.clone()), ..product("Atlas", Status::Published) };
+    let put = |content: Content| Put { content: Arc::new(content), ..wanted("Atlas", true, None) };
+    let given = || Given::<Products>::events(vec![RecordEvent::Created(stored.clone())]);
+    given().when(|record| product::put(record, &put(classed("", ["", ""])))).then_nothing();
+    let cleared = Product { content: Arc::new(classed("", ["", ""])), ..stored.clone() };
+    let all_standard = put(classed("standard", ["standard", "standard"]));
+    given().when(|record| product::put(record, &all_standard)).then(vec![RecordEvent::Replaced(cleared)]);
 }
 
 #[test]
@@ -249,6 +300,10 @@ fn handles_have_one_form() {
 
 #[test]
 fn golden_files_hold_every_stored_shape() {
+    let mut book = (*content("Atlas", &["A-1", "A-2"])).clone();
+    book.tax_class = "books".parse().ok();
+    book.variants[1].tax_class = "zero".parse().ok();
+    let taxed = Product { content: Arc::new(book), ..product("Atlas", Status::Draft) };
     let full = Content {
         title: "Mug".into(),
         description: "A mug.".into(),
@@ -258,14 +313,17 @@ fn golden_files_hold_every_stored_shape() {
             sku: sku(" 85123A "),
             title: "Big".into(),
             option_values: vec!["large".into()],
+            tax_class: None,
         }],
         media: vec![product::Media { url: "/m.png".into(), alt: "a mug".into() }],
         vendor: "Acme".into(),
+        tax_class: None,
     };
     let full = Product { content: Arc::new(full), ..product("Mug", Status::Published) };
     let events = [
         RecordEvent::Created(full),
         RecordEvent::Created(product("Mug", Status::Draft)),
+        RecordEvent::Created(taxed),
         RecordEvent::Replaced(product("Cup", Status::Unpublished)),
         RecordEvent::Retired,
     ];

@@ -1,10 +1,14 @@
 //! A shop with nothing but its catalog, and what its callers want of it.
+use souk_catalog::domain::promotion::Promotion;
+use souk_catalog::domain::redemption::{Redemption, RedemptionEvent};
 use souk_catalog::domain::{PriceEvent, PriceList, Product};
-use souk_catalog::invariants;
+use souk_catalog::invariants::{self, Uses};
+use souk_catalog::views;
 use souk_contracts::catalog::v1::{self as pb, CatalogServiceClient};
+use souk_contracts::terms::OrderId;
 use souk_contracts::types::v1::Money;
 use souk_decider::{Aggregate, Record, RecordEvent};
-use souk_eventstore::{EventStore, Position};
+use souk_eventstore::{EventStore, Position, Recorded};
 use souk_host::{Environment, Node, Service, Settings};
 use souk_identity::{Claims, Kind};
 use souk_kernel::{Clock, Entropy, Error, ManualClock, SeededEntropy, Timestamp};
@@ -55,6 +59,81 @@ impl Shop {
         let roles = roles.iter().map(|role| (*role).to_owned()).collect();
         let claims = Claims::new("somebody", kind, "souk", START, 86_400).with_roles(roles);
         self.anybody().with_token(Arc::from(self.node.signer().sign(&claims)))
+    }
+
+    /// The order service, which acts for nobody in particular.
+    pub fn order(&self) -> Cx {
+        let claims = Claims::new("svc:order", Kind::Service, "catalog", self.clock.now(), 60);
+        self.anybody().with_token(Arc::from(self.node.signer().sign(&claims)))
+    }
+
+    pub async fn price(
+        &self,
+        cx: Cx,
+        request: pb::PriceLinesRequest,
+    ) -> Result<pb::PriceLinesResponse, Error> {
+        self.client.price_lines(cx, request).await
+    }
+
+    /// Prices so many pieces of these SKUs for somebody in GB, with these codes.
+    pub async fn priced(&self, lines: &[(&str, u32)], codes: &[&str]) -> pb::PriceLinesResponse {
+        self.price(self.person(Kind::Customer, &[]), ask(lines, codes)).await.expect("an answer")
+    }
+
+    pub async fn promote(&self, promotion: pb::PromotionInput) -> Result<pb::Promotion, Error> {
+        let request = pb::CreatePromotionRequest { promotion: Some(promotion) };
+        Ok(self.client.create_promotion(self.sales(), request).await?.promotion.expect("a promotion"))
+    }
+
+    pub async fn promotion(&self, id: &str) -> Result<pb::Promotion, Error> {
+        let request = pb::GetPromotionRequest { promotion_id: id.into() };
+        Ok(self.client.get_promotion(self.sales(), request).await?.promotion.expect("a promotion"))
+    }
+
+    pub async fn disable(&self, id: &str) -> Result<pb::Promotion, Error> {
+        let request = pb::DisablePromotionRequest { promotion_id: id.into(), reason: "it leaked".into() };
+        Ok(self.client.disable_promotion(self.sales(), request).await?.promotion.expect("a promotion"))
+    }
+
+    pub async fn tax(
+        &self,
+        zone: &str,
+        rates: &[(&str, u32)],
+        inclusive: bool,
+    ) -> Result<pb::TaxZone, Error> {
+        let rate = |(class, rate_millionths): &(&str, u32)| pb::TaxRate {
+            tax_class: (*class).into(),
+            rate_millionths: *rate_millionths,
+            name: "VAT".into(),
+            valid_from: None,
+        };
+        let rates = rates.iter().map(rate).collect();
+        let tax_zone = Some(pb::TaxZoneInput { rates, prices_include_tax: inclusive });
+        let request = pb::PutTaxZoneRequest { zone: zone.into(), tax_zone, expected_version: None };
+        Ok(self.client.put_tax_zone(self.sales(), request).await?.tax_zone.expect("a zone"))
+    }
+
+    /// Redeems what is priced now.
+    pub async fn redeem(
+        &self,
+        order: OrderId,
+        subject: &str,
+        codes: &[&str],
+    ) -> Result<pb::Redemption, Error> {
+        let now = self.clock.now();
+        let request = pb::RedeemCouponsRequest {
+            order_id: order.to_string(),
+            subject: subject.into(),
+            codes: codes.iter().map(|code| (*code).to_owned()).collect(),
+            priced_at: Some(souk_rpc::time::to_proto(now)),
+        };
+        Ok(self.client.redeem_coupons(self.order(), request).await?.redemption.expect("an answer"))
+    }
+
+    pub async fn release(&self, order: OrderId) -> pb::Redemption {
+        let request = pb::ReleaseCouponsRequest { order_id: order.to_string(), reason: "cancelled".into() };
+        let released = self.client.release_coupons(self.order(), request).await;
+        released.expect("never refused").redemption.expect("an answer")
     }
 
     pub fn sales(&self) -> Cx {
@@ -143,6 +222,62 @@ impl Shop {
             assert_eq!(invariants::one_price_at_a_time(events), Ok(()));
             assert_eq!(invariants::no_negative_price(events), Ok(()));
         }
+        self.check_coupons(&log).await;
+    }
+
+    /// I-CA-5, and that the view says what the log says.
+    async fn check_coupons(&self, log: &[Recorded]) {
+        let promotions: Vec<_> = log.iter().filter_map(|recorded| recorded.of::<Promotion>()).collect();
+        let mut redemptions: Vec<(OrderId, Arc<RedemptionEvent>)> = Vec::new();
+        let mut by_order: BTreeMap<OrderId, Vec<Arc<RedemptionEvent>>> = BTreeMap::new();
+        for recorded in log {
+            let Some(event) = recorded.of::<Redemption>() else { continue };
+            let order = recorded.stream.id().parse().expect("an order");
+            by_order.entry(order).or_default().push(event.clone());
+            redemptions.push((order, event));
+        }
+        for events in by_order.values() {
+            assert_eq!(invariants::one_answer_per_order(events), Ok(()));
+        }
+        let live = invariants::live_redemptions(redemptions.iter().map(|(order, event)| (*order, &**event)));
+        let uses = invariants::uses(live.values());
+        let limits = invariants::limits(promotions.iter().map(Arc::as_ref));
+        assert_eq!(invariants::uses_are_within_limits(&uses, &limits), Ok(()));
+        let mut viewed = Uses::default();
+        for row in self.store().query(views::uses_behind("")).await.expect("readable") {
+            viewed.note(row.text(0), row.get(1));
+        }
+        for row in self.store().query(views::customer_uses_behind("", "")).await.expect("readable") {
+            viewed.note_customer(row.text(0), row.text(1), row.get(2));
+        }
+        assert_eq!(viewed, uses, "the view is the fold");
+    }
+}
+
+/// So many pieces of these SKUs, in GB, with these codes.
+pub fn ask(lines: &[(&str, u32)], codes: &[&str]) -> pb::PriceLinesRequest {
+    let line = |(n, (sku, quantity)): (u32, &(&str, u32))| pb::LineToPrice {
+        line: n,
+        sku: (*sku).into(),
+        quantity: *quantity,
+    };
+    pb::PriceLinesRequest {
+        lines: (1..).zip(lines).map(line).collect(),
+        market: "GB".into(),
+        coupon_codes: codes.iter().map(|code| (*code).to_owned()).collect(),
+        ..Default::default()
+    }
+}
+
+/// A coupon that takes off ten percent and goes with others; its code is its id.
+pub fn ten_percent(id: &str) -> pb::PromotionInput {
+    pb::PromotionInput {
+        promotion_id: id.into(),
+        name: format!("Ten off ({id})"),
+        code: id.into(),
+        benefit: Some(pb::Benefit { kind: Some(pb::benefit::Kind::PercentageBp(1_000)) }),
+        stackable: true,
+        ..Default::default()
     }
 }
 
@@ -167,5 +302,6 @@ pub fn variant(sku: &str, values: &[&str], minor: i64) -> pb::VariantInput {
         title: String::new(),
         option_values: values.iter().map(|value| (*value).to_owned()).collect(),
         prices: vec![pb::PriceInput { market: "GB".into(), amount: Some(pence(minor)) }],
+        tax_class: String::new(),
     }
 }

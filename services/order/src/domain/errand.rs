@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use souk_contracts::terms::OrderId;
 use souk_decider::{Aggregate, stored_events};
 use souk_kernel::Money;
-use souk_saga::{Definition, Event, Intent, Outcome, Progress};
+use souk_saga::{Definition, Event, Intent, Outcome, Progress, Standing};
 use std::sync::Arc;
 
 /// What happens to an errand.
@@ -130,10 +130,19 @@ pub fn record(errand: &Errand, intent: &Intent, outcome: &Outcome, attempt: u32)
         Task::CancelLines { .. } => cancel_lines::never_back(intent, outcome),
         Task::Hold { .. } | Task::Release { .. } => hold::never_back(outcome),
     };
-    let moves = errand.saga.record(opened.task.definition(), intent, &outcome, attempt);
+    with_consequences(errand, errand.saga.record(opened.task.definition(), intent, &outcome, attempt))
+}
+
+/// The saga's moves with what they mean for the order. A person may have made them.
+pub fn with_consequences(errand: &Errand, moves: Vec<Event>) -> Recorded {
+    let Some(opened) = errand.opened.as_ref() else { return Recorded::default() };
+    let mut progress = errand.saga.clone();
+    moves.iter().for_each(|moved| progress.evolve(moved));
+    let by_hand = progress.was_settled_by_hand();
+    let was_held = errand.saga.standing(dispatch::CAPTURE) == Standing::Refused;
     let mut recorded = Recorded::default();
     for moved in &moves {
-        let (to_order, next) = consequence(opened, moved);
+        let (to_order, next) = consequence(opened, moved, by_hand, was_held);
         recorded.to_order.extend(to_order);
         recorded.next = next.or(recorded.next);
     }
@@ -141,11 +150,19 @@ pub fn record(errand: &Errand, intent: &Intent, outcome: &Outcome, attempt: u32)
     recorded
 }
 
-fn consequence(opened: &ErrandOpened, moved: &Event) -> (Vec<OrderEvent>, Option<ErrandOpened>) {
+fn consequence(
+    opened: &ErrandOpened,
+    moved: &Event,
+    by_hand: bool,
+    was_held: bool,
+) -> (Vec<OrderEvent>, Option<ErrandOpened>) {
     match moved {
-        Event::NeedsOperator { reason, refused, .. } => stuck(opened, reason, *refused),
-        Event::Completed { .. } | Event::Undone { .. } => {
+        // After a retry by hand the money may be refused again; the order was held for it before.
+        Event::NeedsOperator { reason, refused, .. } => stuck(opened, reason, *refused && !was_held),
+        Event::Completed { .. } | Event::Undone { .. } | Event::Abandoned { .. } => {
             let told = match &opened.task {
+                // Where a person settled it, nobody claims that money came.
+                Task::Dispatch { .. } if by_hand => None,
                 Task::Dispatch { shipment_id, amount, .. } => Some(dispatch::paid(shipment_id, *amount)),
                 Task::CancelLines { cancel_id, pieces, total } => {
                     Some(cancel_lines::ended(opened, moved, cancel_id, pieces, *total))
@@ -160,7 +177,7 @@ fn consequence(opened: &ErrandOpened, moved: &Event) -> (Vec<OrderEvent>, Option
         | Event::StepDelayed { .. }
         | Event::UndoStarted { .. }
         | Event::StepUndone { .. }
-        | Event::Abandoned { .. } => (Vec::new(), None),
+        | Event::Intervened { .. } => (Vec::new(), None),
     }
 }
 

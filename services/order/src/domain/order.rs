@@ -619,6 +619,16 @@ fn with_calls(order: &Order, mut events: Vec<OrderEvent>) -> Vec<OrderEvent> {
     events
 }
 
+/// What to record when a person has moved one of these sagas.
+pub fn moved_by_hand(order: &Order, moves: Vec<souk_saga::Event>) -> Vec<OrderEvent> {
+    match moves.first().map(souk_saga::Event::saga) {
+        Some(placing::NAME) => placing::with_consequences(order, moves),
+        Some(fulfil::NAME) => moves.into_iter().map(OrderEvent::SagaMoved).collect(),
+        Some(_) => cancelling::with_consequences(order, moves),
+        None => Vec::new(),
+    }
+}
+
 /// Everything that these sagas still have to do. Nothing of the sale while the customer is asked whether a part
 /// of it will do.
 pub fn outstanding(order: &Order) -> Vec<Intent> {
@@ -633,5 +643,7 @@ pub fn outstanding(order: &Order) -> Vec<Intent> {
     intents
 }
 
+#[cfg(test)]
+mod by_hand_tests;
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,7 @@ use souk_contracts::shipping::v1::{HoldFulfilmentRequest, LinePart, ReleaseHoldR
 use souk_eventstore::{Expected, StreamId};
 use souk_kernel::{Money, Timestamp};
 use souk_rpc::{BoxFuture, Cx};
-use souk_saga::{Beside, Call, Direction, Intent, Outcome, Recording, Saga};
+use souk_saga::{Beside, Call, Definition, Direction, Event, Intent, Outcome, Progress, Recording, Saga};
 use std::sync::Arc;
 
 /// Carries out errands.
@@ -138,21 +138,34 @@ impl Saga for ErrandEffects {
         attempt: u32,
         now: Timestamp,
     ) -> Recording<ErrandEvent> {
-        let Some(opened) = errand.opened() else { return Recording::default() };
-        let recorded = errand::record(errand, intent, outcome, attempt);
-        let mut beside = Vec::new();
-        let cancels_lines =
-            recorded.to_order.iter().any(|event| matches!(event, OrderEvent::OrderLineCancelled(_)));
-        let set_timers = cancels_lines.then(|| arrival_timer(opened.order_id, now)).into_iter().collect();
-        if !recorded.to_order.is_empty() {
-            let order = StreamId::of::<Order>(opened.order_id);
-            beside.push(Beside::append(order, Expected::Exists, recorded.to_order));
-        }
-        if let Some(next) = recorded.next {
-            let stream = StreamId::of::<Errand>(next.task.id(next.order_id));
-            let events = errand::open(next.order_id, &next.subject, next.task);
-            beside.push(Beside::append(stream, Expected::NoStream, events));
-        }
-        Recording { events: recorded.events, beside, set_timers, ..Recording::default() }
+        recording(errand, errand::record(errand, intent, outcome, attempt), now)
     }
+
+    fn sagas<'a>(&'a self, errand: &'a Errand) -> Vec<(&'a Definition, &'a Progress)> {
+        let definition = errand.opened().map(|opened| opened.task.definition());
+        definition.map(|definition| (definition, errand.saga())).into_iter().collect()
+    }
+
+    fn moved(&self, errand: &Errand, moves: Vec<Event>, now: Timestamp) -> Recording<ErrandEvent> {
+        recording(errand, errand::with_consequences(errand, moves), now)
+    }
+}
+
+/// The errand's own moves, and what they mean beside it.
+fn recording(errand: &Errand, recorded: errand::Recorded, now: Timestamp) -> Recording<ErrandEvent> {
+    let Some(opened) = errand.opened() else { return Recording::default() };
+    let cancels_lines =
+        recorded.to_order.iter().any(|event| matches!(event, OrderEvent::OrderLineCancelled(_)));
+    let set_timers = cancels_lines.then(|| arrival_timer(opened.order_id, now)).into_iter().collect();
+    let mut beside = Vec::new();
+    if !recorded.to_order.is_empty() {
+        let order = StreamId::of::<Order>(opened.order_id);
+        beside.push(Beside::append(order, Expected::Exists, recorded.to_order));
+    }
+    if let Some(next) = recorded.next {
+        let stream = StreamId::of::<Errand>(next.task.id(next.order_id));
+        let events = errand::open(next.order_id, &next.subject, next.task);
+        beside.push(Beside::append(stream, Expected::NoStream, events));
+    }
+    Recording { events: recorded.events, beside, set_timers, ..Recording::default() }
 }

@@ -16,9 +16,10 @@ fn product(n: u32, title: &str, description: &str, category: &str) -> Product {
         description: description.into(),
         categories: vec![category.into()],
         options: vec![],
-        variants: vec![Variant { sku, title: String::new(), option_values: vec![] }],
+        variants: vec![Variant { sku, title: String::new(), option_values: vec![], tax_class: None }],
         media: vec![],
         vendor: "Acme".into(),
+        tax_class: None,
     };
     let handle = format!("p{n}").parse().expect("valid");
     Product { id: id(n), handle, status: Status::Published, content: Arc::new(content) }

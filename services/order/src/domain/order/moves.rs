@@ -147,7 +147,8 @@ pub fn ends_wait(moved: &Event) -> bool {
         | Event::NeedsOperator { .. }
         | Event::Completed { .. }
         | Event::Undone { .. }
-        | Event::Abandoned { .. } => false,
+        | Event::Abandoned { .. }
+        | Event::Intervened { .. } => false,
     }
 }
 
@@ -172,6 +173,7 @@ pub fn money_moved(event: &OrderEvent) -> Option<Payment> {
         | Event::NeedsOperator { .. }
         | Event::Completed { .. }
         | Event::Undone { .. }
-        | Event::Abandoned { .. } => None,
+        | Event::Abandoned { .. }
+        | Event::Intervened { .. } => None,
     }
 }

@@ -564,5 +564,13 @@ fn saga_moves() -> Vec<souk_saga::Event> {
         Event::Completed { saga: saga() },
         Event::Undone { saga: saga(), reason: reason() },
         Event::Abandoned { saga: saga(), reason: CANCELLED_BY_CUSTOMER.into() },
+        Event::Intervened {
+            saga: saga(),
+            step: step(),
+            direction: Direction::Undo,
+            operation: souk_saga::Operation::Skip,
+            by: "stf_1".into(),
+            reason: "seen to it".into(),
+        },
     ]
 }

@@ -458,6 +458,30 @@ fn money_that_cannot_be_taken_holds_the_order_and_calls_a_person() {
 }
 
 #[test]
+fn a_capture_that_a_person_skips_claims_no_money_and_one_that_is_refused_again_holds_nothing_twice() {
+    let (errand, _) = step(&open_errand(dispatch_task()), &Outcome::done(), 1);
+    let (errand, _) = step(&errand, &Outcome::refused("CAPTURE_REFUSED", ""), 1);
+    let act = |operation| {
+        let (by, reason) = ("stf_1".to_owned(), "paid by transfer".to_owned());
+        let intervention = souk_saga::Intervention { operation, step: None, by, reason };
+        let moves = errand.saga().intervene(dispatch::definition(), &intervention).expect("it is stuck");
+        let recorded = errand::with_consequences(&errand, moves);
+        let mut after = errand.clone();
+        recorded.events.iter().for_each(|event| after.evolve(event));
+        (after, recorded)
+    };
+    for operation in [souk_saga::Operation::Skip, souk_saga::Operation::Resolve] {
+        let (after, recorded) = act(operation);
+        assert!(recorded.to_order.is_empty() && !after.saga().is_open(), "{operation}");
+    }
+    let (retried, _) = act(souk_saga::Operation::Retry);
+    let (_, again) = step(&retried, &Outcome::refused("CAPTURE_REFUSED", ""), 1);
+    assert_eq!((kinds(&again.to_order), again.next), (vec!["OrderNeedsAttention"], None));
+    let (_, paid) = step(&retried, &Outcome::done(), 1);
+    assert_eq!(kinds(&paid.to_order), ["ParcelPaid"]);
+}
+
+#[test]
 fn a_silent_errand_calls_a_person_until_it_is_done() {
     let (errand, _) = step(&open_errand(dispatch_task()), &Outcome::done(), 1);
     let (errand, recorded) = step(&errand, &Outcome::unknown("silence"), souk_saga::ATTEMPTS_UNTIL_OPERATOR);
