@@ -10,8 +10,8 @@ use souk_eventstore::{
     CommitError, CommitId, Committed, Decision, Expected, Facts, Folded, Origin, StreamId, Work,
 };
 use souk_host::Resources;
-use souk_kernel::Error;
-use souk_rpc::{BoxFuture, Cx, Result};
+use souk_kernel::{Code, Error};
+use souk_rpc::{BoxFuture, BoxStream, Cx, Result};
 
 /// Answers the calls of the inventory contract.
 pub struct Inventory {
@@ -256,4 +256,84 @@ impl InventoryService for Inventory {
     ) -> BoxFuture<'_, Result<pb::ListMovementsResponse>> {
         Box::pin(self.ledger(request))
     }
+
+    fn extend_reservation(
+        &self,
+        _: Cx,
+        _: pb::ExtendReservationRequest,
+    ) -> BoxFuture<'_, Result<pb::ExtendReservationResponse>> {
+        Box::pin(async { Err(not_yet()) })
+    }
+
+    fn ship(&self, _: Cx, _: pb::ShipRequest) -> BoxFuture<'_, Result<pb::ShipResponse>> {
+        Box::pin(async { Err(not_yet()) })
+    }
+
+    fn restock(&self, _: Cx, _: pb::RestockRequest) -> BoxFuture<'_, Result<pb::RestockResponse>> {
+        Box::pin(async { Err(not_yet()) })
+    }
+
+    fn transfer_stock(
+        &self,
+        _: Cx,
+        _: pb::TransferStockRequest,
+    ) -> BoxFuture<'_, Result<pb::TransferStockResponse>> {
+        Box::pin(async { Err(not_yet()) })
+    }
+
+    fn count_stock(&self, _: Cx, _: pb::CountStockRequest) -> BoxFuture<'_, Result<pb::CountStockResponse>> {
+        Box::pin(async { Err(not_yet()) })
+    }
+
+    fn list_shortfalls(
+        &self,
+        _: Cx,
+        _: pb::ListShortfallsRequest,
+    ) -> BoxFuture<'_, Result<pb::ListShortfallsResponse>> {
+        Box::pin(async { Err(not_yet()) })
+    }
+
+    fn resolve_shortfall(
+        &self,
+        _: Cx,
+        _: pb::ResolveShortfallRequest,
+    ) -> BoxFuture<'_, Result<pb::ResolveShortfallResponse>> {
+        Box::pin(async { Err(not_yet()) })
+    }
+
+    fn put_location(
+        &self,
+        _: Cx,
+        _: pb::PutLocationRequest,
+    ) -> BoxFuture<'_, Result<pb::PutLocationResponse>> {
+        Box::pin(async { Err(not_yet()) })
+    }
+
+    fn list_locations(
+        &self,
+        _: Cx,
+        _: pb::ListLocationsRequest,
+    ) -> BoxFuture<'_, Result<pb::ListLocationsResponse>> {
+        Box::pin(async { Err(not_yet()) })
+    }
+
+    fn put_stock_terms(
+        &self,
+        _: Cx,
+        _: pb::PutStockTermsRequest,
+    ) -> BoxFuture<'_, Result<pb::PutStockTermsResponse>> {
+        Box::pin(async { Err(not_yet()) })
+    }
+
+    fn watch_stock(
+        &self,
+        _: Cx,
+        _: pb::WatchStockRequest,
+    ) -> BoxFuture<'_, Result<BoxStream<'static, Result<pb::WatchStockResponse>>>> {
+        Box::pin(async { Err(not_yet()) })
+    }
+}
+
+fn not_yet() -> Error {
+    Error::new(Code::Unimplemented, "UNIMPLEMENTED", "this call is answered from the next release on")
 }

@@ -190,6 +190,7 @@ pub fn reservation(order: OrderId, answer: &Answer) -> pb::Reservation {
         expires_at: answer.expires_at.map(souk_rpc::time::to_proto),
         refusal_reason: refusal.map(|refusal| refusal.reason.as_str().to_owned()).unwrap_or_default(),
         shortages: refusal.iter().flat_map(|refusal| refusal.shortages.iter()).map(shortage).collect(),
+        ..pb::Reservation::default()
     }
 }
 
@@ -227,6 +228,7 @@ pub fn level(sku: &Sku, level: Option<Level>) -> pb::Level {
         on_hand: level.on_hand,
         reserved: level.reserved,
         available: level.available(),
+        ..pb::Level::default()
     }
 }
 
@@ -314,7 +316,12 @@ mod tests {
 
     #[test]
     fn a_reserve_request_is_read_or_names_each_faulty_field() {
-        let request = |lines, ttl_s| pb::ReserveRequest { reservation_id: ORDER.into(), lines, ttl_s };
+        let request = |lines, ttl_s| pb::ReserveRequest {
+            reservation_id: ORDER.into(),
+            lines,
+            ttl_s,
+            ..Default::default()
+        };
         let read = reserve(&request(vec![line(7, "a", 1), line(2, "a", 1_000_000)], 86_400)).expect("fine");
         assert_eq!(read.order.to_string(), ORDER);
         assert_eq!(
@@ -336,7 +343,7 @@ mod tests {
     #[test]
     fn all_faulty_fields_of_a_reserve_request_are_named_at_once() {
         let lines = vec![line(0, "", 0), line(1, "a", 1), line(1, "b\n", 1_000_001)];
-        let request = pb::ReserveRequest { reservation_id: "ord_x".into(), lines, ttl_s: 0 };
+        let request = pb::ReserveRequest { reservation_id: "ord_x".into(), lines, ..Default::default() };
         let expected = [
             "reservationId",
             "lines[0].line",

@@ -269,8 +269,12 @@ async fn an_order_of_two_thousand_lines_and_a_receipt_of_five_thousand_fit() {
 #[tokio::test]
 async fn only_those_may_call_whom_the_contract_names() {
     let shop = Shop::in_memory();
-    let reserve =
-        pb::ReserveRequest { reservation_id: order(1).to_string(), lines: vec![line(1, "a", 1)], ttl_s: 1 };
+    let reserve = pb::ReserveRequest {
+        reservation_id: order(1).to_string(),
+        lines: vec![line(1, "a", 1)],
+        ttl_s: 1,
+        ..Default::default()
+    };
     let denied = |cx| shop.client.reserve(cx, reserve.clone());
     for cx in [shop.as_admin(), shop.as_person(Kind::Customer, &[]), shop.as_person(Kind::Guest, &[])] {
         assert_eq!(denied(cx).await.expect_err("not for people").code(), Code::PermissionDenied);
@@ -288,7 +292,12 @@ async fn only_those_may_call_whom_the_contract_names() {
 #[tokio::test]
 async fn all_faulty_fields_are_named_at_once() {
     let shop = Shop::in_memory();
-    let request = pb::ReserveRequest { reservation_id: "x".into(), lines: vec![line(0, "", 0)], ttl_s: 0 };
+    let request = pb::ReserveRequest {
+        reservation_id: "x".into(),
+        lines: vec![line(0, "", 0)],
+        ttl_s: 0,
+        ..Default::default()
+    };
     let error = shop.client.reserve(shop.as_order(), request).await.expect_err("faulty");
     let fields: Vec<_> = error.fields().iter().map(|fault| fault.field.as_str()).collect();
     assert_eq!(fields, ["reservationId", "lines[0].line", "lines[0].sku", "lines[0].quantity", "ttlS"]);

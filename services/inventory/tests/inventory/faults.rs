@@ -58,7 +58,8 @@ async fn whatever_fails_on_the_way_each_thing_happens_once() {
         };
         insist(commit).await;
         let release = async || {
-            let request = pb::ReleaseRequest { reservation_id: id(2), reason: "test".into() };
+            let request =
+                pb::ReleaseRequest { reservation_id: id(2), reason: "test".into(), ..Default::default() };
             shop.client.release(shop.as_order(), request).await
         };
         insist(release).await;

@@ -106,8 +106,12 @@ impl Shop {
     }
 
     pub async fn reserve(&self, order: OrderId, lines: &[pb::StockLine]) -> Result<pb::Reservation, Error> {
-        let request =
-            pb::ReserveRequest { reservation_id: order.to_string(), lines: lines.to_vec(), ttl_s: 60 };
+        let request = pb::ReserveRequest {
+            reservation_id: order.to_string(),
+            lines: lines.to_vec(),
+            ttl_s: 60,
+            ..Default::default()
+        };
         Ok(self.client.reserve(self.as_order(), request).await?.reservation.expect("a reservation"))
     }
 
@@ -118,7 +122,11 @@ impl Shop {
     }
 
     pub async fn release(&self, order: OrderId) -> pb::Reservation {
-        let request = pb::ReleaseRequest { reservation_id: order.to_string(), reason: "test".into() };
+        let request = pb::ReleaseRequest {
+            reservation_id: order.to_string(),
+            reason: "test".into(),
+            ..Default::default()
+        };
         let answer =
             self.client.release(self.as_order(), request).await.expect("a release is always answered");
         answer.reservation.expect("a reservation")
