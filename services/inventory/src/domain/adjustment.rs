@@ -1,5 +1,7 @@
 //! An adjustment: what a count or a breakage told about a SKU at one location, booked once.
-use super::stock::{Level, Stock};
+use super::settle::MovesStock;
+use super::stock::{Change, Level, Shelf, ShelfChange, Stock};
+use super::transfer::unknown;
 use serde::{Deserialize, Serialize};
 use souk_contracts::terms::{Location, Sku};
 use souk_decider::{Aggregate, stored_events};
@@ -42,6 +44,18 @@ pub enum AdjustmentEvent {
 }
 stored_events!(AdjustmentEvent { StockAdjusted: 1 });
 
+impl MovesStock for AdjustmentEvent {
+    fn changes(&self) -> Vec<Change> {
+        let AdjustmentEvent::StockAdjusted(e) = self;
+        vec![Change::Shelf(ShelfChange::moved(&e.sku, &e.location, e.delta))]
+    }
+
+    fn stamp(&mut self, stock: &Stock) {
+        let AdjustmentEvent::StockAdjusted(e) = self;
+        e.level = stock.level_now(&e.sku);
+    }
+}
+
 /// An adjustment, booked or not.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Adjustment {
@@ -72,13 +86,13 @@ impl Adjustment {
         }
         let level = stock.level(&wish.sku).ok_or_else(|| unknown(&wish.sku))?;
         let shelf = stock.shelf(&wish.sku, &wish.location);
-        let (on_hand, reserved) = shelf.map_or((0, 0), |shelf| (shelf.on_hand, shelf.reserved));
-        let after = on_hand.saturating_add(wish.delta);
-        if after < reserved {
+        let spare = shelf.map_or(0, Shelf::spare);
+        if wish.delta < 0 && spare.saturating_add(wish.delta) < 0 {
+            let (on_hand, reserved) = shelf.map_or((0, 0), |shelf| (shelf.on_hand, shelf.reserved));
             return Err(below_reserved(&wish.sku, on_hand, reserved));
         }
         stock.refuse_to_put(&wish.sku, &wish.location, wish.delta)?;
-        let level = Level { on_hand: level.on_hand + wish.delta, reserved: level.reserved };
+        let level = Level { on_hand: level.on_hand + wish.delta, ..level };
         Ok(vec![AdjustmentEvent::StockAdjusted(StockAdjusted::of(wish, level))])
     }
 }
@@ -96,10 +110,6 @@ impl StockAdjusted {
 
 fn conflict() -> Rejection {
     Rejection::new("ADJUSTMENT_CONFLICT", "an adjustment with this id and other content was booked before")
-}
-
-fn unknown(sku: &Sku) -> Rejection {
-    Rejection::new("UNKNOWN_SKU", "this SKU was never in stock here: receive it first").with("sku", sku)
 }
 
 fn below_reserved(sku: &Sku, on_hand: i64, reserved: i64) -> Rejection {

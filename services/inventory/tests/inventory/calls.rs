@@ -153,7 +153,7 @@ async fn the_services_own_process_ends_promises() {
 #[tokio::test]
 async fn a_line_is_taken_whole_where_it_can_be_and_split_where_it_must() {
     let shop = Shop::in_memory();
-    shop.receive("r1", "south", &[("a", 9)]).await.expect("booked");
+    shop.receive("r1", "south", &[("a", 6)]).await.expect("booked");
     shop.receive("r2", "north", &[("a", 3)]).await.expect("booked");
     let held = shop.reserve(order(1), &[line(1, "a", 3), line(2, "a", 4)]).await.expect("answered");
     let places = |held: &pb::Reservation| -> Vec<(u32, u32, String)> {
@@ -161,9 +161,9 @@ async fn a_line_is_taken_whole_where_it_can_be_and_split_where_it_must() {
     };
     assert_eq!(places(&held), [(1, 3, "north".to_owned()), (2, 4, "south".to_owned())]);
     shop.release(order(1)).await;
-    let split = shop.reserve(order(2), &[line(5, "a", 10)]).await.expect("answered");
-    assert_eq!(places(&split), [(5, 3, "north".to_owned()), (5, 7, "south".to_owned())]);
-    assert_eq!(shop.reserve(order(2), &[line(5, "a", 10)]).await.expect("answered"), split);
+    let split = shop.reserve(order(2), &[line(5, "a", 8)]).await.expect("answered");
+    assert_eq!(places(&split), [(5, 3, "north".to_owned()), (5, 5, "south".to_owned())]);
+    assert_eq!(shop.reserve(order(2), &[line(5, "a", 8)]).await.expect("answered"), split);
     assert_eq!(shop.violations().await, []);
 }
 

@@ -7,6 +7,7 @@ use souk_eventstore::{
 use souk_inventory::domain::{AllocatedLine, Reservation, ReservationEvent, StockReserved};
 use souk_inventory::effects;
 use souk_kernel::{Error, ManualClock};
+use std::sync::Arc;
 
 const TRIES_MAX: usize = 50;
 
@@ -83,7 +84,14 @@ async fn i_in_1_a_shelf_that_would_promise_too_much_sounds_the_alarm() {
     let stream = StreamId::of::<Reservation>(order(1));
     let wrong = stream.clone();
     let work = Work::new(CommitId::derived(&["wrong"]), Origin::by("test")).decide(move |_, now| {
-        let event = StockReserved { lines: [too_much.clone()].into(), expires_at: now };
+        let event = StockReserved {
+            lines: [too_much.clone()].into(),
+            expires_at: now,
+            wanted: Arc::default(),
+            shortages: Arc::default(),
+            backordered: Arc::default(),
+            levels: Arc::default(),
+        };
         let events = vec![ReservationEvent::StockReserved(event)];
         Ok(Decision::new().append(&wrong, Expected::Any, events))
     });
