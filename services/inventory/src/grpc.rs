@@ -44,7 +44,7 @@ impl Inventory {
 
     async fn levels(&self, skus: &[Sku]) -> Result<Vec<pb::Level>> {
         let stock = self.stock_of(skus).await?;
-        Ok(skus.iter().map(|sku| proto::level(sku, stock.level(sku))).collect())
+        Ok(skus.iter().map(|sku| proto::level_in(&stock, sku)).collect())
     }
 
     async fn promise(&self, cx: Cx, request: pb::ReserveRequest) -> Result<pb::Reservation> {
@@ -590,7 +590,7 @@ mod watch {
             let (stock, moved) = (views::stock(&rows), views::changed(&rows));
             let mut changed = Vec::new();
             for sku in &self.skus {
-                let level = proto::level(sku, stock.level(sku));
+                let level = proto::level_in(&stock, sku);
                 let is_new = match self.after.filter(|_| !self.looked) {
                     Some(after) => moved.get(sku).is_some_and(|at| *at > after),
                     None => self.told.get(sku) != Some(&level),

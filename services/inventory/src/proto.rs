@@ -2,7 +2,7 @@
 use crate::domain::{
     Adjust, AllocatedLine, Answer, Count, Counted, Country, Grade, Level, LocationPut, ON_HAND_MAX, Policy,
     Receive, ReceivedLine, Reference, Refusal, RefusalReason, RestockLine, Shortage, ShortfallResolved,
-    StockAdjusted, StockTransferred, Terms, Transfer, Verdict, WantedLine,
+    Stock, StockAdjusted, StockTransferred, Terms, Transfer, Verdict, WantedLine,
 };
 use souk_contracts::inventory::v1 as pb;
 use souk_contracts::terms::{Location, OrderId, Quantity, Sku};
@@ -527,12 +527,16 @@ fn shortage(shortage: &Shortage) -> pb::Shortage {
     pb::Shortage { sku: sku.to_string(), wanted: *wanted, available: *available }
 }
 
-/// The level of a SKU; `None` is one that was never in stock.
-pub fn level(sku: &Sku, level: Option<Level>) -> pb::Level {
-    let (known, level) = (level.is_some(), level.unwrap_or_default());
+/// The level of a SKU as these shelves and terms have it.
+pub fn level_in(stock: &Stock, sku: &Sku) -> pb::Level {
+    pb::Level { known: stock.level(sku).is_some(), ..level(sku, stock.level_now(sku)) }
+}
+
+/// The level of a SKU that is in stock here.
+pub fn level(sku: &Sku, level: Level) -> pb::Level {
     pb::Level {
         sku: sku.to_string(),
-        known,
+        known: true,
         on_hand: level.on_hand,
         reserved: level.reserved,
         available: level.available(),
@@ -545,12 +549,12 @@ pub fn level(sku: &Sku, level: Option<Level>) -> pb::Level {
 
 /// The answer to a correction: the level right after it.
 pub fn adjusted(booked: &StockAdjusted) -> pb::AdjustStockResponse {
-    pb::AdjustStockResponse { level: Some(level(&booked.sku, Some(booked.level))) }
+    pb::AdjustStockResponse { level: Some(level(&booked.sku, booked.level)) }
 }
 
 /// The answer to a transfer: the level right after it.
 pub fn transferred(booked: &StockTransferred) -> pb::TransferStockResponse {
-    pb::TransferStockResponse { level: Some(level(&booked.sku, Some(booked.level))) }
+    pb::TransferStockResponse { level: Some(level(&booked.sku, booked.level)) }
 }
 
 /// The answer to a count: the level right after it, and what was missing.
@@ -564,12 +568,12 @@ pub fn counted(id: &Reference, count: &Count) -> Option<pb::CountStockResponse> 
         reservation_ids: short.reservations.iter().map(ToString::to_string).collect(),
         time: None,
     });
-    Some(pb::CountStockResponse { level: Some(level(&booked.sku, Some(booked.level))), shortfall })
+    Some(pb::CountStockResponse { level: Some(level(&booked.sku, booked.level)), shortfall })
 }
 
 /// The answer to what became of a shortfall: the level right after it.
 pub fn resolved(resolved: &ShortfallResolved) -> pb::ResolveShortfallResponse {
-    pb::ResolveShortfallResponse { level: Some(level(&resolved.sku, Some(resolved.level))) }
+    pb::ResolveShortfallResponse { level: Some(level(&resolved.sku, resolved.level)) }
 }
 
 /// A location as staff sees it.

@@ -315,13 +315,20 @@ async fn a_store_that_is_opened_again_gives_the_same_answers_and_the_same_shelve
     shop.reserve(order(2), &[line(1, "a", 1), line(2, "b", 1)]).await.expect("answered");
     shop.commit(order(2)).await;
     shop.release(order(3)).await;
-    let rows = shop.rows().await;
+    shop.put_terms("b", 0, 0, 3).await;
+    let policy = pb::ReservePolicy::Backorder;
+    shop.reserve_by(policy, order(4), &[line(1, "b", 2)]).await.expect("answered");
+    shop.commit(order(4)).await;
+    shop.count("c1", "a", 1, true).await.expect("booked");
+    let (rows, queue, shortfalls) = (shop.rows().await, shop.queue().await, shop.shortfalls().await);
     shop.own.store.shutdown().await;
     drop(shop);
 
     let options = Options::new("inventory", place, clock.clone());
-    let shop = Shop::with(options.rebuild(vec!["stock".into(), "movements".into()]), clock);
-    assert_eq!(shop.rows().await, rows, "the rebuilt view is the kept one");
+    let shop =
+        Shop::with(options.rebuild(vec!["stock".into(), "movements".into(), "shortfalls".into()]), clock);
+    let rebuilt = (shop.rows().await, shop.queue().await, shop.shortfalls().await);
+    assert_eq!(rebuilt, (rows, queue, shortfalls), "the rebuilt views are the kept ones");
     assert_eq!(shop.reserve(order(1), &[line(1, "a", 2)]).await.expect("answered"), held);
     assert_eq!(
         said(&shop.reserve(order(3), &[line(1, "a", 1)]).await.expect("answered")).1,

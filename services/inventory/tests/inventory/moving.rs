@@ -190,6 +190,8 @@ async fn a_backorder_that_expires_leaves_the_queue_and_its_commit_joins_it_again
     let policy = pb::ReservePolicy::Backorder;
     let held = shop.reserve_by(policy, order(1), &[line(1, "a", 2)]).await.expect("answered");
     assert_eq!((said(&held), held.lines.len()), ((Held, ""), 0), "it was never in stock and is sold");
+    let level = shop.whole_level("a").await;
+    assert_eq!((level.known, level.backordered, level.available), (false, 2, 0));
     shop.pass(60).await;
     assert_eq!(shop.whole_level("a").await.backordered, 0);
     shop.receive("r1", "main", &[("a", 1)]).await.expect("booked");
