@@ -270,7 +270,7 @@ fn project_shortfalls(recorded: &Recorded, out: &mut Vec<Statement>) {
             let reservations: Vec<String> = e.reservations.iter().map(ToString::to_string).collect();
             let open = Statement::new(OPEN_SHORTFALL).arg(recorded.position.get()).arg(recorded.stream.id());
             let open = open.arg(e.sku.as_str()).arg(e.location.as_str()).arg(e.missing);
-            out.push(open.arg(&reservations.join(" ")).arg(recorded.time));
+            out.push(open.arg(reservations.join(" ")).arg(recorded.time));
         }
         CountEvent::ShortfallResolved(_) => {
             out.push(Statement::new(CLOSE_SHORTFALL).arg(recorded.stream.id()));
@@ -423,7 +423,7 @@ pub fn shortfall_row(row: &Row) -> OpenShortfall {
 pub fn queue_behind(last: Option<&Waiting>) -> Statement {
     let first = Statement::new(QUEUE_BEHIND);
     let behind = match last {
-        Some(last) => first.arg(last.line.sku.as_str()).arg(&last.order.to_string()).arg(last.line.line),
+        Some(last) => first.arg(last.line.sku.as_str()).arg(last.order.to_string()).arg(last.line.line),
         None => first.arg("").arg("").arg(0),
     };
     behind.arg(AUDIT_PAGE)

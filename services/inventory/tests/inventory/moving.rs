@@ -280,7 +280,7 @@ async fn others_hear_of_levels_of_low_stock_and_of_shortfalls() {
     shop.release(order(2)).await;
     shop.count("c1", "a", 1, true).await.expect("booked");
     let feed = shop.own.store.read_feed(0, 100).await.expect("the feed");
-    let kinds: Vec<&str> = feed.iter().map(|event| &*event.kind).collect();
+    let kinds: Vec<&str> = feed.iter().map(|event| event.kind).collect();
     let (changed, low, short) =
         (published::STOCK_LEVEL_CHANGED, published::LOW_STOCK, published::STOCK_SHORTFALL);
     assert_eq!(kinds, [changed, changed, changed, low, changed, short]);

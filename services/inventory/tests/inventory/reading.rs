@@ -1,7 +1,9 @@
 //! Requests that cannot be read: each faulty field is named, all at once.
 use souk_contracts::inventory::v1 as pb;
+use souk_contracts::terms::Sku;
 use souk_inventory::proto;
-use souk_kernel::{Error, Invalid};
+use souk_kernel::{Code, Error, Invalid, PageToken};
+use std::time::Duration;
 
 const ORDER: &str = "ord_01h455vb4pex5vsknk084sn02q";
 
@@ -15,6 +17,10 @@ fn faults<T: std::fmt::Debug>(read: Result<T, Invalid>) -> Vec<String> {
 fn named<T: std::fmt::Debug>(read: Result<T, Error>) -> Vec<String> {
     let error = read.expect_err("the request is faulty");
     error.fields().iter().map(|fault| fault.field.clone()).collect()
+}
+
+fn line(line: u32, sku: &str, quantity: u32) -> pb::StockLine {
+    pb::StockLine { line, sku: sku.into(), quantity }
 }
 
 #[test]
@@ -90,4 +96,136 @@ fn what_is_watched_and_pages_of_shortfalls_are_read() {
     assert_eq!(named(proto::shortfalls_page(&request)), ["pageSize"]);
     let request = pb::ListShortfallsRequest { page_size: 0, page_token: "x".into() };
     assert_eq!(proto::shortfalls_page(&request).expect_err("damaged").reason(), "INVALID_PAGE_TOKEN");
+}
+
+#[test]
+fn a_reserve_request_is_read_or_names_each_faulty_field() {
+    let request = |lines, ttl_s| pb::ReserveRequest {
+        reservation_id: ORDER.into(),
+        lines,
+        ttl_s,
+        ..Default::default()
+    };
+    let read =
+        proto::reserve(&request(vec![line(7, "a", 1), line(2, "a", 1_000_000)], 86_400)).expect("fine");
+    assert_eq!(read.order.to_string(), ORDER);
+    assert_eq!(read.lines.iter().map(|line| line.line).collect::<Vec<_>>(), [7, 2], "lines keep their order");
+    assert_eq!(read.ttl, Duration::from_secs(86_400));
+
+    assert_eq!(faults(proto::reserve(&request(vec![], 1))), ["lines"]);
+    assert_eq!(faults(proto::reserve(&request(vec![line(1, "a", 1)], 0))), ["ttlS"]);
+    assert_eq!(faults(proto::reserve(&request(vec![line(1, "a", 1)], 86_401))), ["ttlS"]);
+    let lines = (1..=2_001).map(|n| line(n, "a", 1)).collect();
+    assert_eq!(faults(proto::reserve(&request(lines, 1))), ["lines"]);
+    let lines = (1..=2_000).map(|n| line(n, "a", 1)).collect();
+    assert!(proto::reserve(&request(lines, 1)).is_ok());
+}
+
+#[test]
+fn all_faulty_fields_of_a_reserve_request_are_named_at_once() {
+    let lines = vec![line(0, "", 0), line(1, "a", 1), line(1, "b\n", 1_000_001)];
+    let request = pb::ReserveRequest { reservation_id: "ord_x".into(), lines, ..Default::default() };
+    let expected = [
+        "reservationId",
+        "lines[0].line",
+        "lines[0].sku",
+        "lines[0].quantity",
+        "lines[2].line",
+        "lines[2].sku",
+        "lines[2].quantity",
+        "ttlS",
+    ];
+    assert_eq!(faults(proto::reserve(&request)), expected);
+}
+
+#[test]
+fn a_receipt_is_read_or_names_each_faulty_field() {
+    let good = pb::ReceiveStockRequest {
+        receipt_id: "delivery 1/é".into(),
+        location: "main".into(),
+        lines: vec![pb::ReceiptLine { sku: "a".into(), quantity: 1_000_000_000 }],
+    };
+    assert!(proto::receive(&good).is_ok());
+    let line = |sku: &str, quantity| pb::ReceiptLine { sku: sku.into(), quantity };
+    let bad = pb::ReceiveStockRequest {
+        receipt_id: "x".repeat(65),
+        location: "Main".into(),
+        lines: vec![line("", 0), line("a", -1), line("a", 1_000_000_001)],
+    };
+    let expected = [
+        "receiptId",
+        "location",
+        "lines[0].quantity",
+        "lines[0].sku",
+        "lines[1].quantity",
+        "lines[2].quantity",
+    ];
+    assert_eq!(faults(proto::receive(&bad)), expected);
+    assert_eq!(faults(proto::receive(&pb::ReceiveStockRequest { lines: vec![], ..good.clone() })), ["lines"]);
+    let too_many = vec![line("a", 1); 5_001];
+    assert_eq!(faults(proto::receive(&pb::ReceiveStockRequest { lines: too_many, ..good })), ["lines"]);
+}
+
+#[test]
+fn an_adjustment_is_read_or_names_each_faulty_field() {
+    let good = pb::AdjustStockRequest {
+        adjustment_id: "count-7".into(),
+        sku: "a".into(),
+        location: "main".into(),
+        delta: -3,
+        reason: "broken".into(),
+    };
+    assert!(proto::adjust(&good).is_ok());
+    let bad = pb::AdjustStockRequest { adjustment_id: "a\nb".into(), ..Default::default() };
+    assert_eq!(faults(proto::adjust(&bad)), ["adjustmentId", "sku", "location", "delta", "reason"]);
+    let long = pb::AdjustStockRequest { reason: "é".repeat(201), ..good };
+    assert_eq!(faults(proto::adjust(&long)), ["reason"]);
+}
+
+#[test]
+fn the_skus_of_a_question_are_counted_and_each_is_read() {
+    let ask = |skus: Vec<String>| skus_of(&skus);
+    fn skus_of(named: &[String]) -> Result<Vec<Sku>, Invalid> {
+        proto::skus(&pb::GetAvailabilityRequest { skus: named.to_vec() })
+    }
+    assert_eq!(ask(vec!["b".into(), "a".into(), "b".into()]).expect("fine").len(), 3);
+    assert_eq!(faults(ask(vec![])), ["skus"]);
+    assert_eq!(faults(ask(vec!["a".into(); 501])), ["skus"]);
+    assert_eq!(faults(ask(vec!["a".into(), "".into(), "x".repeat(65)])), ["skus[1]", "skus[2]"]);
+}
+
+#[test]
+fn a_release_is_never_refused_for_its_reason() {
+    assert_eq!(proto::release_reason("declined\n"), "declined");
+    assert_eq!(proto::release_reason(&"é".repeat(300)).chars().count(), proto::REASON_CHARS_MAX);
+    assert_eq!(faults(proto::reservation_id("qte_01h455vb4pex5vsknk084sn02q")), ["reservationId"]);
+}
+
+#[test]
+fn a_page_token_works_for_its_own_sku_and_undamaged_only() {
+    let sku = |text: &str| Sku::try_new(text).expect("a SKU");
+    let place = proto::Cursor { position: 77, line: 3 };
+    let token = place.token(&sku("a"));
+    let ask = |sku: &str, token: &str| {
+        proto::movements_page(&pb::ListMovementsRequest {
+            sku: sku.into(),
+            page_size: 0,
+            page_token: token.into(),
+        })
+    };
+    let page = ask("a", &token).expect("its own token");
+    assert_eq!((page.after, page.size), (Some(place), proto::PAGE_DEFAULT));
+    let shorter = &token[1..];
+    let other_digit = token.replacen('7', "8", 1);
+    let nowhere = PageToken::seal("9223372036854775808.1", &["ListMovements", "a"]);
+    for (sku, token) in
+        [("b", token.as_str()), ("a", shorter), ("a", &other_digit), ("a", "%"), ("a", &nowhere)]
+    {
+        let error = ask(sku, token).expect_err("not a token of this list");
+        assert_eq!((error.code(), error.reason()), (Code::InvalidArgument, "INVALID_PAGE_TOKEN"), "{token}");
+    }
+    let too_many = pb::ListMovementsRequest { sku: String::new(), page_size: 201, page_token: "%".into() };
+    let error = proto::movements_page(&too_many).expect_err("all wrong");
+    let fields: Vec<_> = error.fields().iter().map(|fault| fault.field.as_str()).collect();
+    assert_eq!(fields, ["sku", "pageSize"]);
 }
