@@ -8,7 +8,7 @@
 //!   a refusal or a release. One that expired is committed only after it was reserved again. What ships is
 //!   committed, and never more than is held.
 //! - **I-IN-7** `missing` is the sum of the open shortfalls on the shelf.
-//! - **I-IN-8** `quarantined` is the sum of what came back to the shelf and cannot be sold.
+//! - **I-IN-8** `quarantined` is the sum of what the movements put there and took from there.
 //! - **I-IN-9** The queue holds exactly what open reservations wait for.
 //! - **I-IN-10** Never more of a line comes back than was shipped.
 use crate::domain::{
@@ -47,6 +47,8 @@ pub struct Movement {
     pub location: Location,
     /// How many more there are by it.
     pub delta: i64,
+    /// How many more of these are in quarantine by it.
+    pub quarantined: i64,
     /// `RECEIVED`, `ADJUSTED`, `SHIPPED`, `RESTOCKED`, `TRANSFERRED`, `COUNTED` or `WRITTEN_OFF`.
     pub kind: &'static str,
     /// Why, when a person moved them; with which shipment or return, when an order did.
@@ -60,6 +62,7 @@ impl Movement {
             sku: line.sku.clone(),
             location: location.clone(),
             delta: line.quantity,
+            quarantined: 0,
             kind: "RECEIVED",
             reason: Arc::from(""),
         }
@@ -71,6 +74,7 @@ impl Movement {
             sku: event.sku.clone(),
             location: event.location.clone(),
             delta: event.delta,
+            quarantined: if event.quarantine { event.delta } else { 0 },
             kind: "ADJUSTED",
             reason: event.reason.clone(),
         }
@@ -82,6 +86,7 @@ impl Movement {
             sku: event.sku.clone(),
             location: location.clone(),
             delta,
+            quarantined: 0,
             kind: "TRANSFERRED",
             reason: event.reason.clone(),
         };
@@ -99,7 +104,7 @@ impl Movement {
             CountEvent::StockShortfall(_) => return None,
         };
         let (sku, location) = (sku.clone(), location.clone());
-        (delta != 0).then_some(Self { sku, location, delta, kind, reason })
+        (delta != 0).then_some(Self { sku, location, delta, quarantined: 0, kind, reason })
     }
 
     /// What left the house with an order, or came back.
@@ -111,6 +116,7 @@ impl Movement {
                     sku: portion.sku.clone(),
                     location: portion.location.clone(),
                     delta: -portion.quantity,
+                    quarantined: 0,
                     kind: "SHIPPED",
                     reason: reason.clone(),
                 };
@@ -122,6 +128,7 @@ impl Movement {
                     sku: line.sku.clone(),
                     location: line.location.clone(),
                     delta: line.quantity.get().into(),
+                    quarantined: if line.grade == Grade::A { 0 } else { line.quantity.get().into() },
                     kind: "RESTOCKED",
                     reason: reason.clone(),
                 };
@@ -210,16 +217,14 @@ pub fn missing_is_open<'a>(
     differences("I-IN-7", "missing", sums(shown), sums(told))
 }
 
-/// **I-IN-8**: every shelf has in quarantine what came back to it and cannot be sold.
-pub fn quarantined_is_back<'a>(
+/// **I-IN-8**: every shelf has in quarantine what came into it less what was thrown away.
+pub fn quarantined_is_moved<'a>(
     rows: impl IntoIterator<Item = &'a StockRow>,
-    reservations: impl IntoIterator<Item = &'a Reservation>,
+    movements: impl IntoIterator<Item = &'a Movement>,
 ) -> Vec<Violation> {
+    let moved = movements.into_iter().map(|m| ((m.sku.clone(), m.location.clone()), m.quarantined));
     let shown = rows.into_iter().map(|row| ((row.sku.clone(), row.location.clone()), row.quarantined));
-    let back = reservations.into_iter().flat_map(Reservation::restocked);
-    let unsellable = back.filter(|line| line.grade != Grade::A);
-    let told = unsellable.map(|l| ((l.sku.clone(), l.location.clone()), i64::from(l.quantity.get())));
-    differences("I-IN-8", "in quarantine", sums(shown), sums(told))
+    differences("I-IN-8", "in quarantine", sums(shown), sums(moved))
 }
 
 /// **I-IN-9**: the queue holds exactly the lines that open reservations wait for.

@@ -240,7 +240,7 @@ pub fn adjust(request: &pb::AdjustStockRequest) -> Result<(Reference, Adjust), I
     let reason = reason(&mut invalid, &request.reason, 1);
     let place = sku.zip(location);
     let read = adjustment.zip(place).map(|(adjustment, (sku, location))| {
-        (adjustment, Adjust { sku, location, delta: request.delta, reason })
+        (adjustment, Adjust { sku, location, delta: request.delta, reason, quarantine: request.quarantine })
     });
     invalid.finish(read)
 }

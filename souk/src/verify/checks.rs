@@ -215,7 +215,7 @@ fn shelves(facts: &Facts) -> Vec<String> {
     let named = || facts.reservations.keys().map(String::as_str).zip(reservations());
     broken.extend(stock::reserved_is_held(&facts.stock, reservations()));
     broken.extend(stock::missing_is_open(&facts.stock, facts.counts.values()));
-    broken.extend(stock::quarantined_is_back(&facts.stock, reservations()));
+    broken.extend(stock::quarantined_is_moved(&facts.stock, &facts.movements));
     broken.extend(stock::queue_is_waiting(&facts.queue, named()));
     broken.extend(stock::back_is_shipped(named()));
     for (id, (_, history)) in &facts.reservations {

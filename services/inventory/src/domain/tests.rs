@@ -404,13 +404,13 @@ fn a_sku_lies_at_a_limited_number_of_locations() {
 }
 
 fn wish(at: &str, delta: i64) -> Adjust {
-    Adjust { sku: sku("a"), location: place(at), delta, reason: "count".into() }
+    Adjust { sku: sku("a"), location: place(at), delta, reason: "count".into(), quarantine: false }
 }
 
 fn adjusted(at: &str, delta: i64, on_hand: i64, reserved: i64) -> AdjustmentEvent {
-    let Adjust { sku, location, delta, reason } = wish(at, delta);
+    let Adjust { sku, location, delta, reason, quarantine } = wish(at, delta);
     let level = Level { on_hand, reserved, ..Level::default() };
-    AdjustmentEvent::StockAdjusted(StockAdjusted { sku, location, delta, reason, level })
+    AdjustmentEvent::StockAdjusted(StockAdjusted { sku, location, delta, reason, level, quarantine })
 }
 
 fn adjust(
@@ -484,7 +484,10 @@ fn i_in_1_2_and_3_name_the_shelf_that_is_wrong() {
 
 #[test]
 fn golden_files_hold_every_correction() {
-    golden::check(env!("CARGO_MANIFEST_DIR"), &[adjusted("main", -6, 7, 4)]);
+    let AdjustmentEvent::StockAdjusted(plain) = adjusted("main", -6, 7, 4);
+    let scrapped = StockAdjusted { quarantine: true, ..plain.clone() };
+    let examples = [plain, scrapped].map(AdjustmentEvent::StockAdjusted);
+    golden::check(env!("CARGO_MANIFEST_DIR"), &examples);
 }
 
 #[test]

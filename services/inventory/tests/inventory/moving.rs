@@ -45,6 +45,11 @@ async fn an_order_ships_in_two_parcels_and_part_of_it_comes_back() {
     let too_much = shop.restock(order(1), "t2", &[back(1, "a", 2, pb::Grade::A)]).await.expect("answered");
     assert_eq!(said(&too_much), (Shipped, "EXCEEDS_SHIPPED"));
     let ledger = shop.ledger("a").await;
+    assert_eq!(reason(shop.scrap("q1", "a", 2).await), "INSUFFICIENT_STOCK");
+    let level = shop.scrap("q1", "a", 1).await.expect("booked");
+    assert_eq!((level.on_hand, level.quarantined, level.available), (3, 0, 3));
+    assert_eq!(shop.scrap("q1", "a", 1).await.expect("repeated"), level);
+    assert_eq!(reason(shop.adjust("q1", "a", "main", -1).await), "ADJUSTMENT_CONFLICT");
     assert_eq!(ledger[0..4].iter().map(|m| m.delta).collect::<Vec<_>>(), [1, 1, -1, -2]);
     assert_eq!((ledger[0].kind.as_str(), ledger[0].reason.as_str()), ("RESTOCKED", "t1"));
     assert_eq!((ledger[3].kind.as_str(), ledger[3].reason.as_str()), ("SHIPPED", "s1"));

@@ -27,6 +27,7 @@ enum Step {
     Restock(u8, u8, usize, u32, Grade),
     ReleaseLines(u8, u8, usize, u32),
     Extend(u8, u32),
+    Scrap(u8, usize, i64),
     Transfer(u8, usize, i64),
     Count(u8, usize, i64, bool),
     Resolve(u8, ShortfallDecision),
@@ -56,6 +57,7 @@ fn step() -> impl Strategy<Value = Step> {
             Step::ReleaseLines(n, id, at, q)
         }),
         1 => (orders.clone(), 1..200u32).prop_map(|(n, ttl_s)| Step::Extend(n, ttl_s)),
+        1 => (0..9u8, 0..2usize, -2..3i64).prop_map(|(n, sku, q)| Step::Scrap(n, sku, q)),
         1 => (0..9u8, 0..2usize, 1..4i64).prop_map(|(n, sku, q)| Step::Transfer(n, sku, q)),
         2 => (0..9u8, 0..2usize, 0..9i64, any::<bool>()).prop_map(|(n, sku, q, f)| Step::Count(n, sku, q, f)),
         1 => (0..9u8, decisions()).prop_map(|(n, decision)| Step::Resolve(n, decision)),
@@ -132,6 +134,9 @@ async fn take(shop: &Shop, told: &mut Told, step: &Step) {
             let _ = shop.extend(order(*n), *ttl_s).await;
         }
         // Staff's mistakes are refused; that must not leave anything behind either.
+        Step::Scrap(n, sku, pieces) => {
+            let _ = shop.scrap(&format!("q{n}"), SKUS[*sku], *pieces).await;
+        }
         Step::Transfer(n, sku, quantity) => {
             let _ = shop.transfer(&format!("v{n}"), SKUS[*sku], "main", "east", *quantity).await;
         }

@@ -174,6 +174,7 @@ fn an_adjustment_is_read_or_names_each_faulty_field() {
         location: "main".into(),
         delta: -3,
         reason: "broken".into(),
+        quarantine: false,
     };
     assert!(proto::adjust(&good).is_ok());
     let bad = pb::AdjustStockRequest { adjustment_id: "a\nb".into(), ..Default::default() };

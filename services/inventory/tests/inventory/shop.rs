@@ -103,6 +103,20 @@ impl Shop {
             location: at.into(),
             delta,
             reason: "count".into(),
+            quarantine: false,
+        };
+        Ok(self.client.adjust_stock(self.as_admin(), request).await?.level.expect("a level"))
+    }
+
+    /// Throws pieces away that are in quarantine at `main`.
+    pub async fn scrap(&self, id: &str, sku: &str, pieces: i64) -> Result<pb::Level, Error> {
+        let request = pb::AdjustStockRequest {
+            adjustment_id: id.into(),
+            sku: sku.into(),
+            location: "main".into(),
+            delta: -pieces,
+            reason: "broken".into(),
+            quarantine: true,
         };
         Ok(self.client.adjust_stock(self.as_admin(), request).await?.level.expect("a level"))
     }
@@ -350,7 +364,7 @@ impl Shop {
         violations.extend(invariants::on_hand_is_moved(&rows, &movements));
         violations.extend(invariants::reserved_is_held(&rows, &folded));
         violations.extend(invariants::missing_is_open(&rows, counts.values()));
-        violations.extend(invariants::quarantined_is_back(&rows, &folded));
+        violations.extend(invariants::quarantined_is_moved(&rows, &movements));
         let named = || histories.keys().map(StreamId::id).zip(&folded);
         violations.extend(invariants::queue_is_waiting(&self.queue().await, named()));
         violations.extend(invariants::back_is_shipped(named()));
