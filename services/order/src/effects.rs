@@ -129,6 +129,7 @@ impl Effects {
             reservation_id: placed.order_id.to_string(),
             lines: lines.collect(),
             ttl_s: u32::try_from(place::DEADLINE.as_secs()).expect("half an hour fits"),
+            ..ReserveRequest::default()
         };
         let answer = self.inventory.reserve(self.to_inventory(cx, placed), request).await;
         reserved(answer.map(|answer| answer.reservation))
@@ -141,8 +142,11 @@ impl Effects {
     }
 
     async fn release(&self, cx: &Cx, placed: &OrderPlaced, reason: &str) -> Outcome {
-        let request =
-            ReleaseRequest { reservation_id: placed.order_id.to_string(), reason: reason.to_owned() };
+        let request = ReleaseRequest {
+            reservation_id: placed.order_id.to_string(),
+            reason: reason.to_owned(),
+            ..ReleaseRequest::default()
+        };
         let answer = self.inventory.release(self.to_inventory(cx, placed), request).await;
         released(answer.map(|answer| answer.reservation))
     }
@@ -290,9 +294,11 @@ fn reserved(answer: Answer<Reservation>) -> Outcome {
         Ok(None) => unexpected("no reservation"),
         Ok(Some(reservation)) => match reservation.status() {
             // An expired promise was still given; the commit asks whether it can be given again.
-            ReservationStatus::Held | ReservationStatus::Committed | ReservationStatus::Expired => {
-                Outcome::done()
-            }
+            ReservationStatus::Held
+            | ReservationStatus::Committed
+            | ReservationStatus::PartiallyShipped
+            | ReservationStatus::Shipped
+            | ReservationStatus::Expired => Outcome::done(),
             ReservationStatus::Refused | ReservationStatus::Released => no_stock(&reservation),
             ReservationStatus::Unspecified => unexpected(reservation.status),
         },
@@ -305,7 +311,9 @@ fn committed(answer: Answer<Reservation>) -> Outcome {
         Err(error) => silent(&error),
         Ok(None) => unexpected("no reservation"),
         Ok(Some(reservation)) => match reservation.status() {
-            ReservationStatus::Committed => Outcome::done(),
+            ReservationStatus::Committed
+            | ReservationStatus::PartiallyShipped
+            | ReservationStatus::Shipped => Outcome::done(),
             ReservationStatus::Refused | ReservationStatus::Released | ReservationStatus::Expired => {
                 no_stock(&reservation)
             }
@@ -320,12 +328,15 @@ fn released(answer: Answer<Reservation>) -> Outcome {
         Err(error) => silent(&error),
         Ok(None) => unexpected("no reservation"),
         Ok(Some(reservation)) => match reservation.status() {
-            ReservationStatus::Released | ReservationStatus::Refused | ReservationStatus::Expired => {
-                Outcome::done()
-            }
-            ReservationStatus::Held | ReservationStatus::Committed | ReservationStatus::Unspecified => {
-                unexpected(reservation.status)
-            }
+            // All that is not given back has left the house.
+            ReservationStatus::Released
+            | ReservationStatus::Refused
+            | ReservationStatus::Expired
+            | ReservationStatus::Shipped => Outcome::done(),
+            ReservationStatus::Held
+            | ReservationStatus::Committed
+            | ReservationStatus::PartiallyShipped
+            | ReservationStatus::Unspecified => unexpected(reservation.status),
         },
     }
 }

@@ -6,7 +6,7 @@ use souk_contracts::inventory::v1 as inventory;
 use souk_contracts::payment::v1 as payment;
 use souk_contracts::types::v1::Money;
 use souk_kernel::{Code, Error};
-use souk_rpc::{BoxFuture, Cx};
+use souk_rpc::{BoxFuture, BoxStream, Cx};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use tokio::sync::Semaphore;
@@ -278,6 +278,82 @@ impl inventory::InventoryService for World {
         _: Cx,
         _: inventory::ListMovementsRequest,
     ) -> Answer<inventory::ListMovementsResponse> {
+        not_here()
+    }
+
+    fn extend_reservation(
+        &self,
+        _: Cx,
+        _: inventory::ExtendReservationRequest,
+    ) -> Answer<inventory::ExtendReservationResponse> {
+        not_here()
+    }
+
+    fn ship(&self, _: Cx, _: inventory::ShipRequest) -> Answer<inventory::ShipResponse> {
+        not_here()
+    }
+
+    fn restock(&self, _: Cx, _: inventory::RestockRequest) -> Answer<inventory::RestockResponse> {
+        not_here()
+    }
+
+    fn transfer_stock(
+        &self,
+        _: Cx,
+        _: inventory::TransferStockRequest,
+    ) -> Answer<inventory::TransferStockResponse> {
+        not_here()
+    }
+
+    fn count_stock(&self, _: Cx, _: inventory::CountStockRequest) -> Answer<inventory::CountStockResponse> {
+        not_here()
+    }
+
+    fn list_shortfalls(
+        &self,
+        _: Cx,
+        _: inventory::ListShortfallsRequest,
+    ) -> Answer<inventory::ListShortfallsResponse> {
+        not_here()
+    }
+
+    fn resolve_shortfall(
+        &self,
+        _: Cx,
+        _: inventory::ResolveShortfallRequest,
+    ) -> Answer<inventory::ResolveShortfallResponse> {
+        not_here()
+    }
+
+    fn put_location(
+        &self,
+        _: Cx,
+        _: inventory::PutLocationRequest,
+    ) -> Answer<inventory::PutLocationResponse> {
+        not_here()
+    }
+
+    fn list_locations(
+        &self,
+        _: Cx,
+        _: inventory::ListLocationsRequest,
+    ) -> Answer<inventory::ListLocationsResponse> {
+        not_here()
+    }
+
+    fn put_stock_terms(
+        &self,
+        _: Cx,
+        _: inventory::PutStockTermsRequest,
+    ) -> Answer<inventory::PutStockTermsResponse> {
+        not_here()
+    }
+
+    fn watch_stock(
+        &self,
+        _: Cx,
+        _: inventory::WatchStockRequest,
+    ) -> Answer<BoxStream<'static, Result<inventory::WatchStockResponse, Error>>> {
         not_here()
     }
 }
