@@ -364,3 +364,86 @@ pub fn return_label(return_id: &Name, parcel: &Shipment) -> Option<pb::ReturnLab
     label.set_status(status);
     Some(label)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields<T: std::fmt::Debug>(read: Result<T, Invalid>) -> Vec<String> {
+        let invalid = read.expect_err("it must not be readable");
+        invalid.fields().iter().map(|field| field.field.clone()).collect()
+    }
+
+    #[test]
+    fn every_faulty_field_is_named() {
+        assert_eq!(fields(question(pb::QuoteRatesRequest::default())), ["address", "items", "market"]);
+        let bad = pb::QuoteRatesRequest {
+            address: Some(pb::Address::default()),
+            items: vec![pb::Item::default()],
+            market: "gb".to_owned(),
+            carrier_scenario: "Lost!".to_owned(),
+        };
+        assert_eq!(fields(question(bad)), ["items[0].sku", "items[0].quantity", "market", "carrierScenario"]);
+        let empty = pb::CreateFulfilmentRequest::default();
+        assert_eq!(fields(creation(&empty)), ["orderId", "rateId", "lines"]);
+        let lines = vec![pb::FulfilmentLine::default()];
+        let bad = pb::CreateFulfilmentRequest { lines, ..pb::CreateFulfilmentRequest::default() };
+        let line = ["line", "sku", "quantity", "location"].map(|name| format!("lines[0].{name}"));
+        assert_eq!(fields(creation(&bad))[2..], line);
+        assert_eq!(fields(cancel(&pb::CancelFulfilmentRequest::default())), ["orderId", "cancelId"]);
+        let bad = pb::CancelFulfilmentRequest {
+            reason: "x".repeat(201),
+            lines: vec![pb::LinePart { line: 0, quantity: 1_000_001 }],
+            ..pb::CancelFulfilmentRequest::default()
+        };
+        assert_eq!(fields(cancel(&bad))[2..], ["reason", "lines[0].line", "lines[0].quantity"]);
+        for name in ["", "a b", "a:b", "é", &"x".repeat(65)] {
+            assert_eq!(fields(named("", "holdId", name)), ["orderId", "holdId"], "{name}");
+        }
+    }
+
+    #[test]
+    fn an_order_from_too_many_places_is_refused() {
+        let line = |n: usize| pb::FulfilmentLine {
+            line: 1,
+            sku: "A".to_owned(),
+            title: "x".repeat(400),
+            quantity: 1,
+            location: format!("place-{n}"),
+        };
+        let mut request = pb::CreateFulfilmentRequest {
+            order_id: OrderId::from_str("ord_01h455vb4pex5vsknk084sn02q").expect("an id").to_string(),
+            rate_id: "rte_01h455vb4pex5vsknk084sn02q".to_owned(),
+            lines: (0..SHIPMENTS_MAX).map(line).collect(),
+        };
+        let read = creation(&request).expect("so many are fine");
+        assert_eq!(read.lines[0].title.len(), TITLE_CHARS_MAX, "a title is for people");
+        request.lines.push(line(SHIPMENTS_MAX));
+        assert_eq!(fields(creation(&request)), ["lines"]);
+    }
+
+    #[test]
+    fn a_notice_is_read_or_refused_whole() {
+        let good =
+            br#"{"eventId":"T-1","trackingCode":"T","status":"IN_TRANSIT","time":"2026-01-01T00:00:00Z"}"#;
+        let read = notice("sim", good).expect("it is good");
+        assert_eq!((&*read.tracking_code, read.scan.seen), ("T", Seen::InTransit));
+        for bad in [
+            &b""[..],
+            b"[]",
+            b"{}",
+            br#"{"eventId":"T-1","trackingCode":"T","status":"TELEPORTED","time":"2026-01-01T00:00:00Z"}"#,
+        ] {
+            assert_eq!(fields(notice("sim", bad)), ["body"]);
+        }
+        let bad = br#"{"eventId":"","trackingCode":"a b","status":"LOST","time":"yesterday"}"#;
+        assert_eq!(fields(notice("sim", bad)), ["body.eventId", "body.trackingCode", "body.time"]);
+    }
+
+    #[test]
+    fn a_tombstone_has_no_label_and_says_so() {
+        let name: Name = "ret-1".parse().expect("a name");
+        assert_eq!(return_label(&name, &Shipment::default()), None);
+        assert_eq!(shipment(&Shipment::default(), 0, None), None);
+    }
+}

@@ -19,5 +19,10 @@ pub use views::views;
 /// The name of the carrier's role and store.
 pub const NAME: &str = "carrier";
 
+/// The secret that it shares with a shop that runs under the same key.
+pub fn secret(signer: &souk_identity::Signer) -> souk_identity::WebhookSecret {
+    souk_identity::WebhookSecret::derived(signer, &format!("carrier {CALLED}"))
+}
+
 /// What the carrier calls itself in its notices' path.
 pub const CALLED: &str = "sim";

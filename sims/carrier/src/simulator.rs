@@ -127,7 +127,7 @@ impl Carrier {
         let work = Work::new(id, origin).read::<Parcel>(&stream).decide(move |facts, now| {
             let parcel = facts.state::<Parcel>(&own);
             let events = decide(&parcel, now)?;
-            Ok(with_timers(&own, &parcel, events, now, pace))
+            Ok(with_timers(Decision::new(), &own, &parcel, events, now, pace))
         });
         let committed = self.store.commit(work).await?;
         let is_first = committed.first.is_some() && !committed.replayed;
@@ -154,8 +154,9 @@ impl Carrier {
             Work::new(fired(&timer), Origin::by("van")).read::<Parcel>(&stream).decide(move |facts, now| {
                 let parcel = facts.state::<Parcel>(&own);
                 let events = parcel.move_on(now);
-                let decision = with_timers(&own, &parcel, events, now, pace);
-                Ok(decision.timer_fired(timer.key.clone(), timer.generation))
+                // Consumed before the next is set: both have the same key.
+                let fired = Decision::new().timer_fired(timer.key.clone(), timer.generation);
+                Ok(with_timers(fired, &own, &parcel, events, now, pace))
             });
         self.store.commit(work).await.map(|_| ())
     }
@@ -198,6 +199,7 @@ impl Carrier {
 
 /// The events with the timers that follow from them: the next scan, and the notices of this one.
 fn with_timers(
+    decision: Decision,
     stream: &StreamId,
     parcel: &Parcel,
     events: Vec<Event>,
@@ -208,7 +210,7 @@ fn with_timers(
     events.iter().for_each(|event| after.evolve(event));
     let has_scanned = after.scans().len() > parcel.scans().len();
     let is_new_return = after.is_return() && parcel.order().is_none();
-    let mut decision = Decision::new().append(stream, Expected::Any, events);
+    let mut decision = decision.append(stream, Expected::Any, events);
     if after.has_more() && (has_scanned || is_new_return) {
         let generation = after.scans().len() as u64 + 1;
         let (key, payload) = (format!("{SCAN}/{}", stream.id()).into(), stream.id().to_owned());
