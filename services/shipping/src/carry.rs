@@ -114,19 +114,33 @@ pub fn key_of(parcel: &Shipment) -> Option<Arc<str>> {
     }
 }
 
-/// What the carrier needs to know of a parcel to make a label: service, country, scenario and our reference.
-pub fn wanted(parcel: &Shipment) -> Option<(Arc<str>, Arc<str>, Arc<str>, String)> {
+/// What the carrier needs to know of a parcel to make a label.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wanted {
+    pub service: Arc<str>,
+    pub country: Arc<str>,
+    pub scenario: Arc<str>,
+    /// Our own name for it.
+    pub reference: String,
+}
+
+/// The label that a parcel needs.
+pub fn wanted(parcel: &Shipment) -> Option<Wanted> {
     if let Some(created) = parcel.created() {
-        let reference = created.of.shipment_id.to_string();
-        return Some((created.service.clone(), created.country.clone(), created.scenario.clone(), reference));
+        return Some(Wanted {
+            service: created.service.clone(),
+            country: created.country.clone(),
+            scenario: created.scenario.clone(),
+            reference: created.of.shipment_id.to_string(),
+        });
     }
     match parcel.back() {
-        Some(Back::Asked(asked) | Back::Arrived(asked)) => Some((
-            "return".into(),
-            asked.country.clone(),
-            asked.scenario.clone(),
-            asked.return_id.to_string(),
-        )),
+        Some(Back::Asked(asked) | Back::Arrived(asked)) => Some(Wanted {
+            service: "return".into(),
+            country: asked.country.clone(),
+            scenario: asked.scenario.clone(),
+            reference: asked.return_id.to_string(),
+        }),
         Some(Back::Refused(_)) | None => None,
     }
 }

@@ -57,7 +57,7 @@ impl Effects {
 
     /// Asks by key before it buys: an earlier attempt may have worked and never been recorded (E4).
     async fn buy(&self, cx: &Cx, parcel: &Shipment, key: String) -> Outcome {
-        let Some((service, country, scenario, reference)) = carry::wanted(parcel) else {
+        let Some(wanted) = carry::wanted(parcel) else {
             return Outcome::unknown("there is nothing to carry");
         };
         let found = self.carrier.find_label(self.cx(cx), FindLabelRequest { key: key.clone() }).await;
@@ -68,10 +68,10 @@ impl Effects {
         }
         let request = BuyLabelRequest {
             key,
-            service: service.to_string(),
-            country: country.to_string(),
-            scenario: scenario.to_string(),
-            reference,
+            service: wanted.service.to_string(),
+            country: wanted.country.to_string(),
+            scenario: wanted.scenario.to_string(),
+            reference: wanted.reference,
         };
         match self.carrier.buy_label(self.cx(cx), request).await {
             Ok(answer) => bought(answer.label),

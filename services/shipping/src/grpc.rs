@@ -183,7 +183,7 @@ impl Desk {
                 let Changes { events, shipments } = decide(&known, &shipments, now)?;
                 let decision = Decision::new().append(&own, Expected::Any, events);
                 Ok(shipments.into_iter().fold(decision, |decision, (shipment_id, events)| {
-                    decision.append(&StreamId::of::<Shipment>(shipment_id), Expected::Exists, events)
+                    decision.append(StreamId::of::<Shipment>(shipment_id), Expected::Exists, events)
                 }))
             });
             match self.store.commit(work).await {

@@ -1,7 +1,9 @@
 //! What others hear of: parcels on their way, and returns that arrived. Each public event is made of one private
 //! event alone, so it is the same whenever it is asked for. None holds an address.
 use crate::domain::fulfilment::FulfilmentEvent;
-use crate::domain::shipment::{Of, ShipmentEvent};
+use crate::domain::shipment::{
+    Of, ReturnArrived, ShipmentCancelled, ShipmentEvent, ShipmentReturnedToSender,
+};
 use crate::domain::{Fulfilment, Line, Shipment};
 use prost::Message;
 use souk_contracts::shipping::v1 as pb;
@@ -100,24 +102,9 @@ fn moved(recorded: &ShipmentEvent) -> Option<PublicEvent> {
             let (order_id, shipment_id, subject) = names(&lost.of);
             event("souk.shipping.v1.ShipmentLost", &pb::ShipmentLost { order_id, shipment_id, subject })
         }
-        ShipmentEvent::ShipmentReturnedToSender(back) => {
-            let (order_id, shipment_id, subject) = names(&back.of);
-            let lines = lines(&back.lines);
-            let message = pb::ShipmentReturnedToSender { order_id, shipment_id, subject, lines };
-            event("souk.shipping.v1.ShipmentReturnedToSender", &message)
-        }
-        ShipmentEvent::ShipmentCancelled(end) => {
-            let (order_id, shipment_id, subject) = names(&end.of);
-            let reason = end.reason.to_string();
-            let message = pb::ShipmentCancelled { order_id, shipment_id, subject, reason };
-            event("souk.shipping.v1.ShipmentCancelled", &message)
-        }
-        ShipmentEvent::ReturnArrived(arrived) => {
-            let (return_id, order_id) = (arrived.return_id.to_string(), arrived.order_id.to_string());
-            let message =
-                pb::ReturnParcelArrived { return_id, order_id, subject: arrived.subject.to_string() };
-            event("souk.shipping.v1.ReturnParcelArrived", &message)
-        }
+        ShipmentEvent::ShipmentReturnedToSender(back) => returned(back),
+        ShipmentEvent::ShipmentCancelled(end) => cancelled(end),
+        ShipmentEvent::ReturnArrived(back) => arrived(back),
         ShipmentEvent::ShipmentCreated(_)
         | ShipmentEvent::ReturnAsked(_)
         | ShipmentEvent::ReturnRefused(_)
@@ -136,4 +123,23 @@ fn moved(recorded: &ShipmentEvent) -> Option<PublicEvent> {
         | ShipmentEvent::ScanNoted(_)
         | ShipmentEvent::StepDelayed(_) => None,
     }
+}
+
+fn returned(back: &ShipmentReturnedToSender) -> Option<PublicEvent> {
+    let (order_id, shipment_id, subject) = names(&back.of);
+    let lines = lines(&back.lines);
+    let message = pb::ShipmentReturnedToSender { order_id, shipment_id, subject, lines };
+    event("souk.shipping.v1.ShipmentReturnedToSender", &message)
+}
+
+fn cancelled(end: &ShipmentCancelled) -> Option<PublicEvent> {
+    let (order_id, shipment_id, subject) = names(&end.of);
+    let message = pb::ShipmentCancelled { order_id, shipment_id, subject, reason: end.reason.to_string() };
+    event("souk.shipping.v1.ShipmentCancelled", &message)
+}
+
+fn arrived(back: &ReturnArrived) -> Option<PublicEvent> {
+    let (return_id, order_id) = (back.return_id.to_string(), back.order_id.to_string());
+    let message = pb::ReturnParcelArrived { return_id, order_id, subject: back.subject.to_string() };
+    event("souk.shipping.v1.ReturnParcelArrived", &message)
 }

@@ -101,6 +101,9 @@ pub struct Fulfilment {
     holds: BTreeMap<Name, bool>,
 }
 
+/// What a cancel leaves in a shipment.
+pub type Left = (ShipmentId, Vec<Line>);
+
 /// What a creation asks for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Create {
@@ -229,7 +232,7 @@ impl Fulfilment {
         &self,
         cancel: &CancelDecided,
         shipments: &[Arc<Shipment>],
-    ) -> Result<(Vec<FulfilmentEvent>, Vec<(ShipmentId, Vec<Line>)>), Rejection> {
+    ) -> Result<(Vec<FulfilmentEvent>, Vec<Left>), Rejection> {
         if let Some(known) = self.cancels.get(&cancel.cancel_id) {
             let is_same = known.parts == cancel.parts;
             let reused = Rejection::new("FULFILMENT_CONFLICT", "this cancel was decided about other lines");
@@ -322,7 +325,7 @@ fn split(lines: &[Line], fresh: &[ShipmentId]) -> Vec<Packet> {
 }
 
 /// Every shipment empty; `None` once one of them has left the house.
-fn nothing_left(shipments: &[Arc<Shipment>]) -> Option<Vec<(ShipmentId, Vec<Line>)>> {
+fn nothing_left(shipments: &[Arc<Shipment>]) -> Option<Vec<Left>> {
     if shipments.iter().any(|shipment| shipment.has_left()) {
         return None;
     }
@@ -331,9 +334,9 @@ fn nothing_left(shipments: &[Arc<Shipment>]) -> Option<Vec<(ShipmentId, Vec<Line
 }
 
 /// What is left of the shipments in the house without these parts; `None` when they do not hold them all.
-fn reduced(shipments: &[Arc<Shipment>], parts: &[Part]) -> Option<Vec<(ShipmentId, Vec<Line>)>> {
+fn reduced(shipments: &[Arc<Shipment>], parts: &[Part]) -> Option<Vec<Left>> {
     let in_house = shipments.iter().filter(|shipment| shipment.status().is_in_house());
-    let mut open: Vec<(ShipmentId, Vec<Line>)> =
+    let mut open: Vec<Left> =
         in_house.filter_map(|shipment| Some((shipment.id()?, shipment.lines().to_vec()))).collect();
     let before = open.clone();
     for part in parts {
