@@ -41,6 +41,16 @@ typed_id!(
     "rcp"
 );
 typed_id!(
+    /// One offer to ship something somewhere at a price.
+    RateId,
+    "rte"
+);
+typed_id!(
+    /// One parcel on its way from one location.
+    ShipmentId,
+    "shp"
+);
+typed_id!(
     /// Somebody who has not said who they are.
     GuestId,
     "gst"

@@ -12,6 +12,8 @@ pub const ROLES: &[(&str, u16)] = &[
     ("payment", 8086),
     ("inventory", 8087),
     ("provider", 8088),
+    ("shipping", 8089),
+    ("carrier", 8090),
 ];
 
 /// The role that answers the public.
@@ -88,6 +90,18 @@ pub const KEYS: &[Key] = &[
         kind: Kind::Address,
         default: "127.0.0.1:8088",
         help: "the same for the payment provider simulator",
+    },
+    Key {
+        name: "peers.shipping",
+        kind: Kind::Address,
+        default: "127.0.0.1:8089",
+        help: "the same for shipping",
+    },
+    Key {
+        name: "peers.carrier",
+        kind: Kind::Address,
+        default: "127.0.0.1:8090",
+        help: "the same for the carrier simulator",
     },
 ];
 

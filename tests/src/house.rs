@@ -35,8 +35,11 @@ pub enum Shape {
 }
 
 /// Which roles run together when they are apart.
-const APART: [&[&str]; 3] =
-    [&["user", "catalog", "cart"], &["inventory", "payment", "provider"], &["order", GATEWAY]];
+const APART: [&[&str]; 3] = [
+    &["user", "catalog", "cart", "shipping"],
+    &["inventory", "payment", "provider", "carrier"],
+    &["order", GATEWAY],
+];
 
 impl Shape {
     fn groups(self) -> Vec<Vec<String>> {

@@ -2,6 +2,7 @@
 use crate::batch::{self, Rules};
 use crate::checkpoint::{Checkpointer, Gate};
 use crate::fold::Fold;
+use crate::keys::Keys;
 use crate::lease::Wish;
 use crate::readers::{Readers, Source};
 use crate::sequencer::{self, Job, Progress, Sequencer};
@@ -37,6 +38,7 @@ struct Inner {
     checkpointer: Option<Checkpointer>,
     gate: Gate,
     publish: Option<Publish>,
+    keys: Keys,
     jobs: Option<mpsc::Sender<Job>>,
     queue_max: usize,
     /// The sequencer, as a thread or as a task.
@@ -56,6 +58,7 @@ impl Inner {
     /// Waits until every thread has ended, so that the store can be opened again at once.
     fn close(&self) {
         self.readers.stop();
+        self.keys.close();
         if let Some(checkpointer) = &self.checkpointer {
             checkpointer.stop();
         }
@@ -136,6 +139,7 @@ impl EventStore {
                 Readers::start(&options.name, sources).map_err(io)?
             }
         };
+        let keys = Keys::new(&options.name, &options.location, options.entropy);
         let failed = move |error: &souk_sql::Error| checkpoint_failed(error, &exit);
         let checkpointer = parts
             .checkpoints
@@ -170,6 +174,7 @@ impl EventStore {
                 checkpointer,
                 gate,
                 publish: options.publish,
+                keys,
                 jobs: Some(sender),
                 queue_max: options.queue_max,
                 sequencer: Mutex::new(thread),
@@ -181,6 +186,11 @@ impl EventStore {
     /// The service's name.
     pub fn name(&self) -> &str {
         &self.inner.name
+    }
+
+    /// Closes and opens the personal values that the log carries.
+    pub fn keys(&self) -> Keys {
+        self.inner.keys.clone()
     }
 
     /// Decides and records one piece of work; the answer comes when it is durable. A caller that goes away

@@ -35,7 +35,7 @@ impl Service for Inventory {
     }
 
     fn publish(&self) -> Option<Publish> {
-        published::PUBLISH
+        Some(published::publish())
     }
 
     fn serve(&self, own: &Resources) -> Vec<Bound> {

@@ -1,11 +1,13 @@
 //! Messages to rules and back. A request that cannot be read names all its faulty fields at once.
 use crate::domain::{
-    Adjust, Answer, Level, Receive, ReceivedLine, Reference, Shortage, StockAdjusted, WantedLine,
+    Adjust, AllocatedLine, Answer, Count, Counted, Country, Grade, Level, LocationPut, ON_HAND_MAX, Policy,
+    Receive, ReceivedLine, Reference, Refusal, RefusalReason, RestockLine, Shortage, ShortfallResolved,
+    Stock, StockAdjusted, StockTransferred, Terms, Transfer, Verdict, WantedLine,
 };
 use souk_contracts::inventory::v1 as pb;
 use souk_contracts::terms::{Location, OrderId, Quantity, Sku};
 use souk_kernel::{Error, Invalid, PageToken, Timestamp};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +18,15 @@ pub const SKUS_MAX: usize = 500;
 pub const LINES_MAX: usize = 2_000;
 /// The longest promise, in seconds.
 pub const TTL_S_MAX: u32 = 86_400;
+/// The most lines of a shipment: those of an order, each in a few parts.
+pub const SHIPPED_LINES_MAX: usize = 4_000;
+/// The most pieces of a SKU that may be sold before they are there. Each may be another order's, and one
+/// decision serves them all.
+pub const BACKORDER_MAX: i64 = 1_000;
+/// The last priority.
+pub const PRIORITY_MAX: u32 = 1_000_000;
+/// The most SKUs that one watcher may name.
+pub const WATCHED_MAX: usize = 100;
 /// The most lines of a receipt.
 pub const RECEIPT_LINES_MAX: usize = 5_000;
 /// The most pieces that one line of a receipt may bring.
@@ -36,6 +47,22 @@ pub struct Reserve {
     pub lines: Arc<[WantedLine]>,
     /// How long the promise shall hold.
     pub ttl: Duration,
+    /// What to do when there is less.
+    pub policy: Policy,
+}
+
+/// The wish to give something back, read.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Release {
+    /// All that has not shipped.
+    All,
+    /// Some lines, once under this id.
+    Lines {
+        /// The caller's id.
+        release_id: Reference,
+        /// Which.
+        lines: Arc<[WantedLine]>,
+    },
 }
 
 /// The SKUs whose levels are asked for, as often and in the order as they are named.
@@ -52,12 +79,107 @@ pub fn reserve(request: &pb::ReserveRequest) -> Result<Reserve, Invalid> {
     let mut invalid = Invalid::new();
     let order = invalid.take("reservationId", request.reservation_id.parse());
     let lines = wanted_lines(&mut invalid, &request.lines);
-    if !(1..=TTL_S_MAX).contains(&request.ttl_s) {
+    let ttl = ttl(&mut invalid, request.ttl_s);
+    let policy = match pb::ReservePolicy::try_from(request.policy) {
+        Ok(pb::ReservePolicy::Unspecified | pb::ReservePolicy::AllOrNothing) => Policy::AllOrNothing,
+        Ok(pb::ReservePolicy::Partial) => Policy::Partial,
+        Ok(pb::ReservePolicy::Backorder) => Policy::Backorder,
+        Err(_) => {
+            invalid.add("policy", UNKNOWN_VALUE);
+            Policy::AllOrNothing
+        }
+    };
+    let reserve = order.map(|order| Reserve { order, lines, ttl, policy });
+    invalid.finish(reserve)
+}
+
+const UNKNOWN_VALUE: &str = "must be one of the contract's values";
+
+fn ttl(invalid: &mut Invalid, ttl_s: u32) -> Duration {
+    if !(1..=TTL_S_MAX).contains(&ttl_s) {
         invalid.add("ttlS", format!("must be between 1 and {TTL_S_MAX}"));
     }
-    let ttl = Duration::from_secs(request.ttl_s.into());
-    let reserve = order.map(|order| Reserve { order, lines, ttl });
-    invalid.finish(reserve)
+    Duration::from_secs(ttl_s.into())
+}
+
+/// Reads the wish to keep a promise for longer.
+pub fn extend(request: &pb::ExtendReservationRequest) -> Result<(OrderId, Duration), Invalid> {
+    let mut invalid = Invalid::new();
+    let order = invalid.take("reservationId", request.reservation_id.parse());
+    let ttl = ttl(&mut invalid, request.ttl_s);
+    invalid.finish(order.map(|order| (order, ttl)))
+}
+
+/// Reads what shall be given back. An id without lines means nothing, and everything is given back.
+pub fn release(request: &pb::ReleaseRequest) -> Result<(OrderId, Release), Invalid> {
+    let mut invalid = Invalid::new();
+    let order = invalid.take("reservationId", request.reservation_id.parse());
+    if request.lines.is_empty() {
+        return invalid.finish(order.map(|order| (order, Release::All)));
+    }
+    let lines = wanted_lines(&mut invalid, &request.lines);
+    let release_id = invalid.take("releaseId", Reference::try_new(&request.release_id));
+    let read = order.zip(release_id);
+    invalid.finish(read.map(|(order, release_id)| (order, Release::Lines { release_id, lines })))
+}
+
+/// A shipment or a return: the order, the caller's id and what is in it.
+pub type Parcel<L> = (OrderId, Reference, Arc<[L]>);
+
+/// Reads what leaves the house.
+pub fn ship(request: &pb::ShipRequest) -> Result<Parcel<AllocatedLine>, Invalid> {
+    let mut invalid = Invalid::new();
+    let order = invalid.take("reservationId", request.reservation_id.parse());
+    let shipment_id = invalid.take("shipmentId", Reference::try_new(&request.shipment_id));
+    within(&mut invalid, "lines", request.lines.len(), 1..=SHIPPED_LINES_MAX);
+    let mut lines = Vec::with_capacity(request.lines.len().min(SHIPPED_LINES_MAX));
+    for (i, line) in request.lines.iter().take(SHIPPED_LINES_MAX).enumerate() {
+        let numbered = line_number(&mut invalid, i, line.line);
+        let sku = invalid.take_at(|| format!("lines[{i}].sku"), Sku::try_new(&line.sku));
+        let quantity = invalid.take_at(|| format!("lines[{i}].quantity"), Quantity::try_new(line.quantity));
+        let location = invalid.take_at(|| format!("lines[{i}].location"), Location::try_new(&line.location));
+        if let (Some(line), Some(sku), Some(quantity), Some(location)) = (numbered, sku, quantity, location) {
+            lines.push(AllocatedLine { line, sku, quantity, location });
+        }
+    }
+    let read = order.zip(shipment_id);
+    invalid.finish(read.map(|(order, shipment_id)| (order, shipment_id, lines.into())))
+}
+
+/// Reads what came back.
+pub fn restock(request: &pb::RestockRequest) -> Result<Parcel<RestockLine>, Invalid> {
+    let mut invalid = Invalid::new();
+    let restock_id = invalid.take("restockId", Reference::try_new(&request.restock_id));
+    let order = invalid.take("reservationId", request.reservation_id.parse());
+    within(&mut invalid, "lines", request.lines.len(), 1..=LINES_MAX);
+    let mut lines = Vec::with_capacity(request.lines.len().min(LINES_MAX));
+    for (i, line) in request.lines.iter().take(LINES_MAX).enumerate() {
+        let numbered = line_number(&mut invalid, i, line.line);
+        let sku = invalid.take_at(|| format!("lines[{i}].sku"), Sku::try_new(&line.sku));
+        let quantity = invalid.take_at(|| format!("lines[{i}].quantity"), Quantity::try_new(line.quantity));
+        let location = invalid.take_at(|| format!("lines[{i}].location"), Location::try_new(&line.location));
+        let grade = invalid.take_at(|| format!("lines[{i}].grade"), grade(line.grade));
+        let what = numbered.zip(sku).zip(quantity);
+        if let (Some(((line, sku), quantity)), Some(location), Some(grade)) = (what, location, grade) {
+            lines.push(RestockLine { line, sku, quantity, location, grade });
+        }
+    }
+    let read = order.zip(restock_id);
+    invalid.finish(read.map(|(order, restock_id)| (order, restock_id, lines.into())))
+}
+
+fn line_number(invalid: &mut Invalid, i: usize, line: u32) -> Option<u32> {
+    let numbered = if line == 0 { Err("must be at least 1") } else { Ok(line) };
+    invalid.take_at(|| format!("lines[{i}].line"), numbered)
+}
+
+fn grade(grade: i32) -> Result<Grade, &'static str> {
+    match pb::Grade::try_from(grade) {
+        Ok(pb::Grade::A) => Ok(Grade::A),
+        Ok(pb::Grade::B) => Ok(Grade::B),
+        Ok(pb::Grade::Damaged) => Ok(Grade::Damaged),
+        Ok(pb::Grade::Unspecified) | Err(_) => Err(UNKNOWN_VALUE),
+    }
 }
 
 fn wanted_lines(invalid: &mut Invalid, lines: &[pb::StockLine]) -> Arc<[WantedLine]> {
@@ -65,9 +187,7 @@ fn wanted_lines(invalid: &mut Invalid, lines: &[pb::StockLine]) -> Arc<[WantedLi
     let mut numbers = HashSet::with_capacity(lines.len().min(LINES_MAX));
     let mut read = Vec::with_capacity(lines.len().min(LINES_MAX));
     for (i, line) in lines.iter().take(LINES_MAX).enumerate() {
-        if line.line == 0 {
-            invalid.add(format!("lines[{i}].line"), "must be at least 1");
-        } else if !numbers.insert(line.line) {
+        if line_number(invalid, i, line.line).is_some_and(|line| !numbers.insert(line)) {
             invalid.add(format!("lines[{i}].line"), "must not stand twice");
         }
         let sku = invalid.take_at(|| format!("lines[{i}].sku"), Sku::try_new(&line.sku));
@@ -117,16 +237,193 @@ pub fn adjust(request: &pb::AdjustStockRequest) -> Result<(Reference, Adjust), I
     if request.delta == 0 {
         invalid.add("delta", "must not be 0");
     }
-    let reason: Arc<str> = request.reason.as_str().into();
-    if !(1..=REASON_CHARS_MAX).contains(&reason.chars().count()) || reason.chars().any(char::is_control) {
-        invalid
-            .add("reason", format!("must be 1 to {REASON_CHARS_MAX} characters, without control characters"));
-    }
+    let reason = reason(&mut invalid, &request.reason, 1);
     let place = sku.zip(location);
     let read = adjustment.zip(place).map(|(adjustment, (sku, location))| {
-        (adjustment, Adjust { sku, location, delta: request.delta, reason })
+        (adjustment, Adjust { sku, location, delta: request.delta, reason, quarantine: request.quarantine })
     });
     invalid.finish(read)
+}
+
+fn reason(invalid: &mut Invalid, text: &str, least: usize) -> Arc<str> {
+    let fits = (least..=REASON_CHARS_MAX).contains(&text.chars().count());
+    if !fits || text.chars().any(char::is_control) {
+        let bounds = format!("must be {least} to {REASON_CHARS_MAX} characters, without control characters");
+        invalid.add("reason", bounds);
+    }
+    text.into()
+}
+
+/// Reads the wish to carry pieces from one location to another.
+pub fn transfer(request: &pb::TransferStockRequest) -> Result<(Reference, Transfer), Invalid> {
+    let mut invalid = Invalid::new();
+    let transfer = invalid.take("transferId", Reference::try_new(&request.transfer_id));
+    let sku = invalid.take("sku", Sku::try_new(&request.sku));
+    let from = invalid.take("from", Location::try_new(&request.from));
+    let to = invalid.take("to", Location::try_new(&request.to));
+    if from.is_some() && from == to {
+        invalid.add("to", "must not be where the pieces lie already");
+    }
+    number(&mut invalid, "quantity", request.quantity, 1..=RECEIVED_MAX);
+    let (quantity, reason) = (request.quantity, reason(&mut invalid, &request.reason, 0));
+    let places = from.zip(to).zip(sku);
+    let read = places.map(|((from, to), sku)| Transfer { sku, from, to, quantity, reason });
+    invalid.finish(transfer.zip(read))
+}
+
+/// Reads a count.
+pub fn count(request: &pb::CountStockRequest) -> Result<(Reference, Counted), Invalid> {
+    let mut invalid = Invalid::new();
+    let count = invalid.take("countId", Reference::try_new(&request.count_id));
+    let sku = invalid.take("sku", Sku::try_new(&request.sku));
+    let location = invalid.take("location", Location::try_new(&request.location));
+    number(&mut invalid, "counted", request.counted, 0..=RECEIVED_MAX);
+    let (pieces, force) = (request.counted, request.force);
+    let read = sku.zip(location).map(|(sku, location)| Counted { sku, location, pieces, force });
+    invalid.finish(count.zip(read))
+}
+
+/// What a person says became of a shortfall.
+pub type Resolve = (Reference, Verdict, Arc<str>);
+
+/// Reads what became of a shortfall.
+pub fn resolve(request: &pb::ResolveShortfallRequest) -> Result<Resolve, Invalid> {
+    let mut invalid = Invalid::new();
+    let shortfall = invalid.take("shortfallId", Reference::try_new(&request.shortfall_id));
+    let verdict = match pb::ShortfallDecision::try_from(request.decision) {
+        Ok(pb::ShortfallDecision::Found) => Ok(Verdict::Found),
+        Ok(pb::ShortfallDecision::WrittenOff) => Ok(Verdict::WrittenOff),
+        Ok(pb::ShortfallDecision::Unspecified) | Err(_) => Err(UNKNOWN_VALUE),
+    };
+    let verdict = invalid.take("decision", verdict);
+    let reason = reason(&mut invalid, &request.reason, 1);
+    let read = shortfall.zip(verdict);
+    invalid.finish(read.map(|(shortfall, verdict)| (shortfall, verdict, reason)))
+}
+
+/// Reads what is said of a location.
+pub fn location(request: &pb::PutLocationRequest) -> Result<LocationPut, Invalid> {
+    let mut invalid = Invalid::new();
+    let location = invalid.take("location", Location::try_new(&request.location));
+    let priority = request.priority;
+    number(&mut invalid, "priority", priority.into(), 0..=PRIORITY_MAX.into());
+    let country = invalid.take("country", Country::try_new(&request.country));
+    let read = location.zip(country);
+    invalid.finish(read.map(|(location, country)| LocationPut {
+        location,
+        priority,
+        open: request.open,
+        country,
+    }))
+}
+
+/// Reads how a SKU is sold.
+pub fn terms(request: &pb::PutStockTermsRequest) -> Result<(Sku, Terms), Invalid> {
+    let mut invalid = Invalid::new();
+    let sku = invalid.take("sku", Sku::try_new(&request.sku));
+    let Some(pb::StockTerms { safety, low_below, backorder_limit }) = request.terms else {
+        invalid.add("terms", "must be there");
+        return invalid.finish(None);
+    };
+    number(&mut invalid, "terms.safety", safety, 0..=RECEIVED_MAX);
+    number(&mut invalid, "terms.lowBelow", low_below, 0..=ON_HAND_MAX);
+    number(&mut invalid, "terms.backorderLimit", backorder_limit, 0..=BACKORDER_MAX);
+    invalid.finish(sku.map(|sku| (sku, Terms { safety, low_below, backorder_limit })))
+}
+
+fn number(invalid: &mut Invalid, field: &str, number: i64, allowed: RangeInclusive<i64>) {
+    if !allowed.contains(&number) {
+        invalid.add(field, format!("must be between {} and {}", allowed.start(), allowed.end()));
+    }
+}
+
+/// What somebody watches, read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Watched {
+    /// These SKUs, each once.
+    pub skus: Vec<Sku>,
+    /// Only what changed after this place in the log.
+    pub after: Option<u64>,
+}
+
+/// Reads what shall be watched. A cursor that is damaged or of other SKUs is refused.
+pub fn watch(request: &pb::WatchStockRequest) -> Result<Watched, Error> {
+    let mut invalid = Invalid::new();
+    within(&mut invalid, "skus", request.skus.len(), 1..=WATCHED_MAX);
+    let named = request.skus.iter().take(WATCHED_MAX).enumerate();
+    let read = named.filter_map(|(i, sku)| invalid.take(format!("skus[{i}]"), Sku::try_new(sku)));
+    let skus: BTreeSet<Sku> = read.collect();
+    let skus: Vec<Sku> = invalid.finish(Some(skus))?.into_iter().collect();
+    let position = |text: &str| text.parse::<u64>().ok();
+    let after = PageToken::resume(&request.after, &watch_of(&skus), position)?;
+    Ok(Watched { skus, after })
+}
+
+fn watch_of(skus: &[Sku]) -> Vec<&str> {
+    std::iter::once("WatchStock").chain(skus.iter().map(Sku::as_str)).collect()
+}
+
+/// Levels that changed, and how far the watcher has seen the log.
+pub fn watched(skus: &[Sku], levels: Vec<pb::Level>, position: u64) -> pb::WatchStockResponse {
+    pb::WatchStockResponse { levels, cursor: PageToken::seal(&position.to_string(), &watch_of(skus)) }
+}
+
+/// A page of shortfalls, read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShortfallsPage {
+    /// How many at most.
+    pub size: u32,
+    /// Go on behind the shortfall of this place in the log.
+    pub after: u64,
+}
+
+const SHORTFALLS: [&str; 1] = ["ListShortfalls"];
+
+/// Reads the wish for a page of shortfalls.
+pub fn shortfalls_page(request: &pb::ListShortfallsRequest) -> Result<ShortfallsPage, Error> {
+    let mut invalid = Invalid::new();
+    let size = page_size(&mut invalid, request.page_size);
+    invalid.finish(Some(()))?;
+    let place = |text: &str| text.parse::<u64>().ok().filter(|place| i64::try_from(*place).is_ok());
+    let after = PageToken::resume(&request.page_token, &SHORTFALLS, place)?;
+    Ok(ShortfallsPage { size, after: after.unwrap_or(0) })
+}
+
+fn page_size(invalid: &mut Invalid, size: u32) -> u32 {
+    if size > PAGE_MAX {
+        invalid.add("pageSize", format!("must be between 1 and {PAGE_MAX}, or 0 for {PAGE_DEFAULT}"));
+    }
+    if size == 0 { PAGE_DEFAULT } else { size }
+}
+
+/// A shortfall that waits for a person.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs, reason = "each field is what its name says")]
+pub struct OpenShortfall {
+    /// Its place in the log.
+    pub place: u64,
+    pub id: String,
+    pub sku: String,
+    pub location: String,
+    pub missing: i64,
+    /// The youngest first.
+    pub reservations: Vec<String>,
+    pub time: Timestamp,
+}
+
+/// One page of shortfalls. `more` says whether there is another behind it.
+pub fn shortfalls(open: Vec<OpenShortfall>, more: bool) -> pb::ListShortfallsResponse {
+    let last = open.last().filter(|_| more).map(|last| PageToken::seal(&last.place.to_string(), &SHORTFALLS));
+    let shortfall = |open: OpenShortfall| pb::Shortfall {
+        shortfall_id: open.id,
+        sku: open.sku,
+        location: open.location,
+        missing: open.missing,
+        reservation_ids: open.reservations,
+        time: Some(souk_rpc::time::to_proto(open.time)),
+    };
+    let shortfalls = open.into_iter().map(shortfall).collect();
+    pb::ListShortfallsResponse { shortfalls, next_page_token: last.unwrap_or_default() }
 }
 
 /// A place in a SKU's ledger: the movement that a page ended with.
@@ -153,12 +450,9 @@ pub struct MovementsPage {
 pub fn movements_page(request: &pb::ListMovementsRequest) -> Result<MovementsPage, Error> {
     let mut invalid = Invalid::new();
     let sku = invalid.take("sku", Sku::try_new(&request.sku));
-    if request.page_size > PAGE_MAX {
-        invalid.add("pageSize", format!("must be between 1 and {PAGE_MAX}, or 0 for {PAGE_DEFAULT}"));
-    }
+    let size = page_size(&mut invalid, request.page_size);
     let sku = invalid.finish(sku)?;
     let after = PageToken::resume(&request.page_token, &ledger_of(&sku), Cursor::read)?;
-    let size = if request.page_size == 0 { PAGE_DEFAULT } else { request.page_size };
     Ok(MovementsPage { sku, size, after })
 }
 
@@ -183,14 +477,23 @@ impl Cursor {
 /// A reservation as callers see it.
 pub fn reservation(order: OrderId, answer: &Answer) -> pb::Reservation {
     let refusal = answer.refusal.as_ref();
+    let short = refusal.map_or(&answer.shortages, |refusal| &refusal.shortages);
     pb::Reservation {
         reservation_id: order.to_string(),
         status: status(answer.status).into(),
         lines: answer.lines.iter().map(allocated).collect(),
         expires_at: answer.expires_at.map(souk_rpc::time::to_proto),
         refusal_reason: refusal.map(|refusal| refusal.reason.as_str().to_owned()).unwrap_or_default(),
-        shortages: refusal.iter().flat_map(|refusal| refusal.shortages.iter()).map(shortage).collect(),
+        shortages: short.iter().map(shortage).collect(),
+        backordered: answer.backordered.iter().map(wanted).collect(),
+        shipped: answer.shipped.iter().map(allocated).collect(),
     }
+}
+
+/// The answer to one step of a reservation: how it stands, and why this very step was refused if it was.
+pub fn after_step(answer: Answer, refused: Option<RefusalReason>) -> Answer {
+    let refusal = refused.map(|reason| Refusal { reason, shortages: Arc::default() });
+    Answer { refusal: refusal.or(answer.refusal), ..answer }
 }
 
 fn status(status: crate::domain::Status) -> pb::ReservationStatus {
@@ -198,10 +501,16 @@ fn status(status: crate::domain::Status) -> pb::ReservationStatus {
     match status {
         Status::Held => pb::ReservationStatus::Held,
         Status::Committed => pb::ReservationStatus::Committed,
+        Status::PartiallyShipped => pb::ReservationStatus::PartiallyShipped,
+        Status::Shipped => pb::ReservationStatus::Shipped,
         Status::Released => pb::ReservationStatus::Released,
         Status::Expired => pb::ReservationStatus::Expired,
         Status::Refused => pb::ReservationStatus::Refused,
     }
+}
+
+fn wanted(line: &WantedLine) -> pb::StockLine {
+    pb::StockLine { line: line.line, sku: line.sku.to_string(), quantity: line.quantity.get() }
 }
 
 fn allocated(line: &crate::domain::AllocatedLine) -> pb::AllocatedLine {
@@ -218,21 +527,63 @@ fn shortage(shortage: &Shortage) -> pb::Shortage {
     pb::Shortage { sku: sku.to_string(), wanted: *wanted, available: *available }
 }
 
-/// The level of a SKU; `None` is one that was never in stock.
-pub fn level(sku: &Sku, level: Option<Level>) -> pb::Level {
-    let (known, level) = (level.is_some(), level.unwrap_or_default());
+/// The level of a SKU as these shelves and terms have it.
+pub fn level_in(stock: &Stock, sku: &Sku) -> pb::Level {
+    pb::Level { known: stock.level(sku).is_some(), ..level(sku, stock.level_now(sku)) }
+}
+
+/// The level of a SKU that is in stock here.
+pub fn level(sku: &Sku, level: Level) -> pb::Level {
     pb::Level {
         sku: sku.to_string(),
-        known,
+        known: true,
         on_hand: level.on_hand,
         reserved: level.reserved,
         available: level.available(),
+        safety: level.safety,
+        missing: level.missing,
+        quarantined: level.quarantined,
+        backordered: level.backordered,
     }
 }
 
 /// The answer to a correction: the level right after it.
 pub fn adjusted(booked: &StockAdjusted) -> pb::AdjustStockResponse {
-    pb::AdjustStockResponse { level: Some(level(&booked.sku, Some(booked.level))) }
+    pb::AdjustStockResponse { level: Some(level(&booked.sku, booked.level)) }
+}
+
+/// The answer to a transfer: the level right after it.
+pub fn transferred(booked: &StockTransferred) -> pb::TransferStockResponse {
+    pb::TransferStockResponse { level: Some(level(&booked.sku, booked.level)) }
+}
+
+/// The answer to a count: the level right after it, and what was missing.
+pub fn counted(id: &Reference, count: &Count) -> Option<pb::CountStockResponse> {
+    let booked = count.booked()?;
+    let shortfall = count.shortfall().map(|short| pb::Shortfall {
+        shortfall_id: id.to_string(),
+        sku: short.sku.to_string(),
+        location: short.location.to_string(),
+        missing: short.missing,
+        reservation_ids: short.reservations.iter().map(ToString::to_string).collect(),
+        time: None,
+    });
+    Some(pb::CountStockResponse { level: Some(level(&booked.sku, booked.level)), shortfall })
+}
+
+/// The answer to what became of a shortfall: the level right after it.
+pub fn resolved(resolved: &ShortfallResolved) -> pb::ResolveShortfallResponse {
+    pb::ResolveShortfallResponse { level: Some(level(&resolved.sku, resolved.level)) }
+}
+
+/// A location as staff sees it.
+pub fn stock_location(put: &LocationPut) -> pb::StockLocation {
+    pb::StockLocation {
+        location: put.location.to_string(),
+        priority: put.priority,
+        open: put.open,
+        country: put.country.as_str().to_owned(),
+    }
 }
 
 /// A line of a SKU's ledger.
@@ -244,9 +595,9 @@ pub struct LedgerLine {
     pub location: String,
     /// The difference in pieces that are there.
     pub delta: i64,
-    /// `RECEIVED` or `ADJUSTED`.
+    /// `RECEIVED`, `ADJUSTED` and so on.
     pub kind: String,
-    /// The receipt's or adjustment's id.
+    /// The id of the receipt, adjustment, transfer, count or reservation.
     pub reference: String,
     /// Why, when it is an adjustment.
     pub reason: String,
@@ -293,157 +644,5 @@ impl TakeAt for Invalid {
         read: Result<T, E>,
     ) -> Option<T> {
         read.map_err(|e| self.add(field(), e.to_string())).ok()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use souk_kernel::Code;
-
-    const ORDER: &str = "ord_01h455vb4pex5vsknk084sn02q";
-
-    fn faults<T: std::fmt::Debug>(read: Result<T, Invalid>) -> Vec<String> {
-        let invalid = read.expect_err("the request is faulty");
-        invalid.fields().iter().map(|fault| fault.field.clone()).collect()
-    }
-
-    fn line(line: u32, sku: &str, quantity: u32) -> pb::StockLine {
-        pb::StockLine { line, sku: sku.into(), quantity }
-    }
-
-    #[test]
-    fn a_reserve_request_is_read_or_names_each_faulty_field() {
-        let request = |lines, ttl_s| pb::ReserveRequest { reservation_id: ORDER.into(), lines, ttl_s };
-        let read = reserve(&request(vec![line(7, "a", 1), line(2, "a", 1_000_000)], 86_400)).expect("fine");
-        assert_eq!(read.order.to_string(), ORDER);
-        assert_eq!(
-            read.lines.iter().map(|line| line.line).collect::<Vec<_>>(),
-            [7, 2],
-            "lines keep their order"
-        );
-        assert_eq!(read.ttl, Duration::from_secs(86_400));
-
-        assert_eq!(faults(reserve(&request(vec![], 1))), ["lines"]);
-        assert_eq!(faults(reserve(&request(vec![line(1, "a", 1)], 0))), ["ttlS"]);
-        assert_eq!(faults(reserve(&request(vec![line(1, "a", 1)], 86_401))), ["ttlS"]);
-        let lines = (1..=2_001).map(|n| line(n, "a", 1)).collect();
-        assert_eq!(faults(reserve(&request(lines, 1))), ["lines"]);
-        let lines = (1..=2_000).map(|n| line(n, "a", 1)).collect();
-        assert!(reserve(&request(lines, 1)).is_ok());
-    }
-
-    #[test]
-    fn all_faulty_fields_of_a_reserve_request_are_named_at_once() {
-        let lines = vec![line(0, "", 0), line(1, "a", 1), line(1, "b\n", 1_000_001)];
-        let request = pb::ReserveRequest { reservation_id: "ord_x".into(), lines, ttl_s: 0 };
-        let expected = [
-            "reservationId",
-            "lines[0].line",
-            "lines[0].sku",
-            "lines[0].quantity",
-            "lines[2].line",
-            "lines[2].sku",
-            "lines[2].quantity",
-            "ttlS",
-        ];
-        assert_eq!(faults(reserve(&request)), expected);
-    }
-
-    #[test]
-    fn a_receipt_is_read_or_names_each_faulty_field() {
-        let good = pb::ReceiveStockRequest {
-            receipt_id: "delivery 1/é".into(),
-            location: "main".into(),
-            lines: vec![pb::ReceiptLine { sku: "a".into(), quantity: 1_000_000_000 }],
-        };
-        assert!(receive(&good).is_ok());
-        let line = |sku: &str, quantity| pb::ReceiptLine { sku: sku.into(), quantity };
-        let bad = pb::ReceiveStockRequest {
-            receipt_id: "x".repeat(65),
-            location: "Main".into(),
-            lines: vec![line("", 0), line("a", -1), line("a", 1_000_000_001)],
-        };
-        let expected = [
-            "receiptId",
-            "location",
-            "lines[0].quantity",
-            "lines[0].sku",
-            "lines[1].quantity",
-            "lines[2].quantity",
-        ];
-        assert_eq!(faults(receive(&bad)), expected);
-        assert_eq!(faults(receive(&pb::ReceiveStockRequest { lines: vec![], ..good.clone() })), ["lines"]);
-        let too_many = vec![line("a", 1); 5_001];
-        assert_eq!(faults(receive(&pb::ReceiveStockRequest { lines: too_many, ..good })), ["lines"]);
-    }
-
-    #[test]
-    fn an_adjustment_is_read_or_names_each_faulty_field() {
-        let good = pb::AdjustStockRequest {
-            adjustment_id: "count-7".into(),
-            sku: "a".into(),
-            location: "main".into(),
-            delta: -3,
-            reason: "broken".into(),
-        };
-        assert!(adjust(&good).is_ok());
-        let bad = pb::AdjustStockRequest { adjustment_id: "a\nb".into(), ..Default::default() };
-        assert_eq!(faults(adjust(&bad)), ["adjustmentId", "sku", "location", "delta", "reason"]);
-        let long = pb::AdjustStockRequest { reason: "é".repeat(201), ..good };
-        assert_eq!(faults(adjust(&long)), ["reason"]);
-    }
-
-    #[test]
-    fn the_skus_of_a_question_are_counted_and_each_is_read() {
-        let ask = |skus: Vec<String>| skus_of(&skus);
-        fn skus_of(named: &[String]) -> Result<Vec<Sku>, Invalid> {
-            skus(&pb::GetAvailabilityRequest { skus: named.to_vec() })
-        }
-        assert_eq!(ask(vec!["b".into(), "a".into(), "b".into()]).expect("fine").len(), 3);
-        assert_eq!(faults(ask(vec![])), ["skus"]);
-        assert_eq!(faults(ask(vec!["a".into(); 501])), ["skus"]);
-        assert_eq!(faults(ask(vec!["a".into(), "".into(), "x".repeat(65)])), ["skus[1]", "skus[2]"]);
-    }
-
-    #[test]
-    fn a_release_is_never_refused_for_its_reason() {
-        assert_eq!(release_reason("declined\n"), "declined");
-        assert_eq!(release_reason(&"é".repeat(300)).chars().count(), REASON_CHARS_MAX);
-        assert_eq!(faults(reservation_id("qte_01h455vb4pex5vsknk084sn02q")), ["reservationId"]);
-    }
-
-    #[test]
-    fn a_page_token_works_for_its_own_sku_and_undamaged_only() {
-        let sku = |text: &str| Sku::try_new(text).expect("a SKU");
-        let place = Cursor { position: 77, line: 3 };
-        let token = place.token(&sku("a"));
-        let ask = |sku: &str, token: &str| {
-            movements_page(&pb::ListMovementsRequest {
-                sku: sku.into(),
-                page_size: 0,
-                page_token: token.into(),
-            })
-        };
-        let page = ask("a", &token).expect("its own token");
-        assert_eq!((page.after, page.size), (Some(place), PAGE_DEFAULT));
-        let shorter = &token[1..];
-        let other_digit = token.replacen('7', "8", 1);
-        let nowhere = PageToken::seal("9223372036854775808.1", &ledger_of(&sku("a")));
-        for (sku, token) in
-            [("b", token.as_str()), ("a", shorter), ("a", &other_digit), ("a", "%"), ("a", &nowhere)]
-        {
-            let error = ask(sku, token).expect_err("not a token of this list");
-            assert_eq!(
-                (error.code(), error.reason()),
-                (Code::InvalidArgument, "INVALID_PAGE_TOKEN"),
-                "{token}"
-            );
-        }
-        let too_many =
-            pb::ListMovementsRequest { sku: String::new(), page_size: 201, page_token: "%".into() };
-        let error = movements_page(&too_many).expect_err("all wrong");
-        let fields: Vec<_> = error.fields().iter().map(|fault| fault.field.as_str()).collect();
-        assert_eq!(fields, ["sku", "pageSize"]);
     }
 }

@@ -69,6 +69,8 @@ const CATEGORIES: &[(&str, &[&str])] = &[
     ("payment", &["payment"]),
     ("inventory", &["reservation", "receipt", "adjustment"]),
     ("provider", &["authorization"]),
+    ("shipping", &["fulfilment", "shipment", "rate", "carrier_notice"]),
+    ("carrier", &["parcel"]),
 ];
 /// The most events that are shown of one stream.
 const EVENTS_MAX: usize = 100_000;

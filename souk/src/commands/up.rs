@@ -35,11 +35,11 @@ pub struct Up {
 /// Several processes may share one data folder: each service's store is locked by the process that serves
 /// it. Example, in three terminals:
 ///   souk serve user catalog cart inventory
-///   souk serve order payment provider
+///   souk serve order payment provider shipping carrier
 ///   souk serve gateway
 #[derive(Args)]
 pub struct Serve {
-    /// gateway, or services: user, catalog, cart, order, payment, inventory, provider
+    /// gateway, or services: user, catalog, cart, order, payment, inventory, provider, shipping, carrier
     #[arg(required = true, value_name = "ROLE")]
     roles: Vec<String>,
     #[command(flatten)]

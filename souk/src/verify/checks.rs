@@ -212,10 +212,13 @@ fn orphans(facts: &Facts) -> Vec<String> {
 fn shelves(facts: &Facts) -> Vec<String> {
     let mut broken = stock::within_bounds(&facts.stock);
     broken.extend(stock::on_hand_is_moved(&facts.stock, &facts.movements));
-    broken.extend(stock::reserved_is_held(
-        &facts.stock,
-        facts.reservations.values().map(|(reservation, _)| reservation),
-    ));
+    let reservations = || facts.reservations.values().map(|(reservation, _)| reservation);
+    let named = || facts.reservations.keys().map(String::as_str).zip(reservations());
+    broken.extend(stock::reserved_is_held(&facts.stock, reservations()));
+    broken.extend(stock::missing_is_open(&facts.stock, facts.counts.values()));
+    broken.extend(stock::quarantined_is_moved(&facts.stock, &facts.movements));
+    broken.extend(stock::queue_is_waiting(&facts.queue, named()));
+    broken.extend(stock::back_is_shipped(named()));
     for (id, (_, history)) in &facts.reservations {
         broken.extend(stock::is_legal(id, history.iter().map(AsRef::as_ref)));
     }

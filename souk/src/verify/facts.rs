@@ -8,7 +8,7 @@ use souk_contracts::terms::{CartId, OrderId, PaymentId, QuoteId};
 use souk_decider::{Aggregate, Record, RecordEvent};
 use souk_eventstore::Recorded;
 use souk_eventstore::audit::{self, Audit};
-use souk_inventory::domain::{Reservation, ReservationEvent};
+use souk_inventory::domain::{Count, Reservation, ReservationEvent, Waiting};
 use souk_inventory::invariants::{Movement, StockRow};
 use souk_kernel::{Currency, TypeId};
 use souk_order::domain::order::Order;
@@ -34,6 +34,10 @@ pub struct Facts {
     pub stock: Vec<StockRow>,
     /// Everything that came or went.
     pub movements: Vec<Movement>,
+    /// Every count of a shelf by its id.
+    pub counts: BTreeMap<String, Count>,
+    /// Who waits for stock.
+    pub queue: Vec<Waiting>,
     /// Every payment with its history.
     pub payments: BTreeMap<PaymentId, (Payment, Vec<PaymentEvent>)>,
     /// What the events of payments post, summed by account and currency.
@@ -169,8 +173,9 @@ fn catalog(audit: &Audit) -> Result<Part, Failure> {
 
 fn inventory(audit: &Audit) -> Result<Part, Failure> {
     let mut reservations = BTreeMap::<String, (Reservation, Vec<Arc<ReservationEvent>>)>::new();
-    let mut movements = Vec::new();
+    let (mut movements, mut counts) = (Vec::new(), BTreeMap::<String, Count>::new());
     let read = audit.for_each(|recorded| {
+        fold(&mut counts, Some(recorded.stream.id().to_owned()), recorded);
         movements.extend(souk_inventory::views::movements_of(recorded));
         if let Some(event) = recorded.of::<Reservation>() {
             let (state, history) = reservations.entry(recorded.stream.id().to_owned()).or_default();
@@ -187,8 +192,17 @@ fn inventory(audit: &Audit) -> Result<Part, Failure> {
         }
         stock.extend(rows.iter().map(souk_inventory::views::stock_row));
     }
+    let mut queue: Vec<Waiting> = Vec::new();
+    loop {
+        let rows = audit.query(&souk_inventory::views::queue_behind(queue.last())).map_err(unreadable)?;
+        if rows.is_empty() {
+            break;
+        }
+        queue.extend(rows.iter().map(souk_inventory::views::waiting_row));
+    }
     Ok(Box::new(move |facts| {
         (facts.reservations, facts.movements, facts.stock) = (reservations, movements, stock);
+        (facts.counts, facts.queue) = (counts, queue);
     }))
 }
 

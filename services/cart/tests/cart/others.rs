@@ -144,6 +144,24 @@ impl inventory::InventoryService for TestInventory {
         receive_stock(inventory::ReceiveStockRequest) -> inventory::ReceiveStockResponse;
         adjust_stock(inventory::AdjustStockRequest) -> inventory::AdjustStockResponse;
         list_movements(inventory::ListMovementsRequest) -> inventory::ListMovementsResponse;
+        extend_reservation(inventory::ExtendReservationRequest) -> inventory::ExtendReservationResponse;
+        ship(inventory::ShipRequest) -> inventory::ShipResponse;
+        restock(inventory::RestockRequest) -> inventory::RestockResponse;
+        transfer_stock(inventory::TransferStockRequest) -> inventory::TransferStockResponse;
+        count_stock(inventory::CountStockRequest) -> inventory::CountStockResponse;
+        list_shortfalls(inventory::ListShortfallsRequest) -> inventory::ListShortfallsResponse;
+        resolve_shortfall(inventory::ResolveShortfallRequest) -> inventory::ResolveShortfallResponse;
+        put_location(inventory::PutLocationRequest) -> inventory::PutLocationResponse;
+        list_locations(inventory::ListLocationsRequest) -> inventory::ListLocationsResponse;
+        put_stock_terms(inventory::PutStockTermsRequest) -> inventory::PutStockTermsResponse;
+    }
+
+    fn watch_stock(
+        &self,
+        _cx: Cx,
+        _request: inventory::WatchStockRequest,
+    ) -> BoxFuture<'_, Result<BoxStream<'static, Result<inventory::WatchStockResponse>>>> {
+        Box::pin(async { Err(Error::new(Code::Unimplemented, "NOT_CALLED", "watch_stock")) })
     }
 }
 

@@ -1,5 +1,7 @@
 //! A receipt: goods that came in at one location, booked once.
-use super::stock::Stock;
+use super::is_empty;
+use super::settle::MovesStock;
+use super::stock::{Change, Levels, ShelfChange, Stock};
 use serde::{Deserialize, Serialize};
 use souk_contracts::terms::{Location, Sku};
 use souk_decider::{Aggregate, stored_events};
@@ -32,6 +34,9 @@ pub struct StockReceived {
     pub location: Location,
     /// What came.
     pub lines: Arc<[ReceivedLine]>,
+    /// The levels right after it.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub levels: Levels,
 }
 
 /// What happens to a receipt: it is booked.
@@ -41,6 +46,20 @@ pub enum ReceiptEvent {
     StockReceived(StockReceived),
 }
 stored_events!(ReceiptEvent { StockReceived: 1 });
+
+impl MovesStock for ReceiptEvent {
+    fn changes(&self) -> Vec<Change> {
+        let ReceiptEvent::StockReceived(e) = self;
+        let came =
+            |line: &ReceivedLine| Change::Shelf(ShelfChange::moved(&line.sku, &e.location, line.quantity));
+        e.lines.iter().map(came).collect()
+    }
+
+    fn stamp(&mut self, stock: &Stock) {
+        let ReceiptEvent::StockReceived(e) = self;
+        e.levels = stock.levels(e.lines.iter().map(|line| &line.sku));
+    }
+}
 
 /// A receipt, booked or not.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -75,7 +94,8 @@ impl Receipt {
             None => {
                 refuse_overfill(wish, stock)?;
                 let Receive { location, lines } = wish.clone();
-                Ok(vec![ReceiptEvent::StockReceived(StockReceived { location, lines })])
+                let levels = Levels::default();
+                Ok(vec![ReceiptEvent::StockReceived(StockReceived { location, lines, levels })])
             }
         }
     }

@@ -2,6 +2,7 @@
 use crate::shop::{Shop, line, said};
 use futures_util::future::{join, join_all};
 use souk_contracts::inventory::v1::ReservationStatus::*;
+use souk_contracts::inventory::v1::{AllocatedLine, ReservePolicy};
 use souk_contracts::terms::OrderId;
 use souk_eventstore::{CommitError, Timer};
 use souk_inventory::effects;
@@ -118,5 +119,49 @@ async fn a_doubled_request_is_one_reservation_and_a_release_at_once_leaves_nothi
     let races = orders(&shop, 64);
     join_all(races.iter().map(|order| join(shop.reserve(*order, &lines), shop.release(*order)))).await;
     assert_eq!(shop.level("a").await, (1_000, 32), "whichever came first, the release wins");
+    assert_eq!(shop.violations().await, []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_shipment_and_a_release_at_once_have_one_winner() {
+    let shop = Shop::in_memory();
+    shop.receive("r1", "main", &[("a", 64)]).await.expect("booked");
+    let orders = orders(&shop, 64);
+    for order in &orders {
+        shop.reserve(*order, &[line(1, "a", 1)]).await.expect("answered");
+        shop.commit(*order).await;
+    }
+    let parts = [AllocatedLine { line: 1, sku: "a".into(), quantity: 1, location: "main".into() }];
+    let race = |order: &OrderId| {
+        let (shop, order, parts) = (&shop, *order, &parts);
+        async move { join(shop.ship(order, "s1", parts), shop.release(order)).await }
+    };
+    let answers = join_all(orders.iter().map(race)).await;
+    let mut gone = 0;
+    for (ship, release) in &answers {
+        let shipped = said(ship.as_ref().expect("answered")) == (Shipped, "");
+        assert_eq!(shipped, release.status() == Shipped, "{ship:?} {release:?}");
+        gone += i64::from(shipped);
+    }
+    assert_eq!(shop.level("a").await, (64 - gone, 0));
+    assert_eq!(shop.violations().await, []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_comes_and_is_given_back_at_once_serves_everybody_once() {
+    let shop = Shop::in_memory();
+    shop.receive("r1", "main", &[("a", 20)]).await.expect("booked");
+    shop.put_terms("a", 0, 0, 20).await;
+    let orders = orders(&shop, 40);
+    for order in &orders {
+        shop.reserve_by(ReservePolicy::Backorder, *order, &[line(1, "a", 1)]).await.expect("answered");
+        shop.commit(*order).await;
+    }
+    let names: Vec<String> = (0..10).map(|n| format!("more-{n}")).collect();
+    let receipts = join_all(names.iter().map(|name| shop.receive(name, "east", &[("a", 1)])));
+    let releases = join_all(orders[..10].iter().map(|order| shop.release(*order)));
+    join(receipts, releases).await;
+    let level = shop.whole_level("a").await;
+    assert_eq!((level.on_hand, level.reserved, level.backordered), (30, 30, 0));
     assert_eq!(shop.violations().await, []);
 }
