@@ -9,6 +9,8 @@
 //! Read models ([`View`]) and what others learn ([`Publish`]) are pure functions of the log that run in the
 //! same commit. Claims, inbox marks, timers, leases and checkpoints are parts of a commit too.
 //!
+//! What is personal enters the log only closed ([`souk_kernel::Sealed`]); [`Keys`] closes and opens it.
+//!
 //! ```
 //! use serde::{Deserialize, Serialize};
 //! use souk_decider::{Aggregate, stored_events};
@@ -66,6 +68,7 @@ mod faults;
 mod feed;
 mod fold;
 mod ids;
+mod keys;
 mod lease;
 mod options;
 mod piece;
@@ -85,6 +88,7 @@ pub use error::{CommitError, Error, Fault};
 pub use faults::{Faults, Injected};
 pub use fold::Folded;
 pub use ids::{CommitId, Position, StreamId};
+pub use keys::{Keys, SealError};
 pub use lease::Lease;
 pub use options::{Location, Options, Statistics};
 pub use record::{Origin, PublicEvent, Publish, Published, Recorded};

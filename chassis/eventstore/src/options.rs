@@ -1,6 +1,7 @@
 //! How a store is opened, and what it counts.
 use crate::{Faults, Publish, View};
-use souk_kernel::Clock;
+use ring::rand::SecureRandom;
+use souk_kernel::{Clock, Entropy};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -30,6 +31,16 @@ pub struct Options {
     pub(crate) log_bytes_max: u64,
     pub(crate) rebuild: Vec<String>,
     pub(crate) exit: Exit,
+    pub(crate) entropy: Arc<dyn Entropy>,
+}
+
+/// The machine's own randomness.
+struct Machine(ring::rand::SystemRandom);
+
+impl Entropy for Machine {
+    fn fill(&self, bytes: &mut [u8]) {
+        self.0.fill(bytes).expect("a machine without randomness keeps no secrets");
+    }
 }
 
 impl Options {
@@ -48,6 +59,7 @@ impl Options {
             log_bytes_max: 32 << 20,
             rebuild: Vec::new(),
             exit: Arc::new(|code| std::process::exit(code)),
+            entropy: Arc::new(Machine(ring::rand::SystemRandom::new())),
         }
     }
 
@@ -105,6 +117,13 @@ impl Options {
     #[must_use]
     pub fn rebuild(mut self, views: Vec<String>) -> Self {
         self.rebuild = views;
+        self
+    }
+
+    /// Where keys and nonces come from. Default: the machine.
+    #[must_use]
+    pub fn entropy(mut self, entropy: Arc<dyn Entropy>) -> Self {
+        self.entropy = entropy;
         self
     }
 

@@ -2,6 +2,7 @@
 use crate::batch::{self, Rules};
 use crate::checkpoint::{Checkpointer, Gate};
 use crate::fold::Fold;
+use crate::keys::Keys;
 use crate::lease::Wish;
 use crate::readers::{Readers, Source};
 use crate::sequencer::{self, Job, Progress, Sequencer};
@@ -36,6 +37,7 @@ struct Inner {
     checkpointer: Option<Checkpointer>,
     gate: Gate,
     publish: Option<Publish>,
+    keys: Keys,
     jobs: Option<mpsc::Sender<Job>>,
     queue_max: usize,
     sequencer: Mutex<Option<JoinHandle<()>>>,
@@ -53,6 +55,7 @@ impl Inner {
     /// Waits until every thread has ended, so that the store can be opened again at once.
     fn close(&self) {
         self.readers.stop();
+        self.keys.close();
         if let Some(checkpointer) = &self.checkpointer {
             checkpointer.stop();
         }
@@ -123,6 +126,7 @@ impl EventStore {
         let shared =
             Arc::new(Shared::new(options.clock, Arc::clone(&exit), parts.head, options.cache_bytes_max));
         let gate = Gate::default();
+        let keys = Keys::new(&options.name, &options.location, options.entropy);
         let readers = Readers::start(&options.name, parts.sources).map_err(io)?;
         let failed = move |error: &souk_sql::Error| checkpoint_failed(error, &exit);
         let checkpointer = parts
@@ -153,6 +157,7 @@ impl EventStore {
                 checkpointer,
                 gate,
                 publish: options.publish,
+                keys,
                 jobs: Some(sender),
                 queue_max: options.queue_max,
                 sequencer: Mutex::new(Some(thread)),
@@ -163,6 +168,11 @@ impl EventStore {
     /// The service's name.
     pub fn name(&self) -> &str {
         &self.inner.name
+    }
+
+    /// Closes and opens the personal values that the log carries.
+    pub fn keys(&self) -> Keys {
+        self.inner.keys.clone()
     }
 
     /// Decides and records one piece of work; the answer comes when it is durable. A caller that goes away

@@ -269,7 +269,8 @@ fn open_stores(
         };
         let mut options = Options::new(service.name(), location, environment.clock.clone())
             .views(service.views())
-            .cache_bytes_max(settings.cache_bytes_max);
+            .cache_bytes_max(settings.cache_bytes_max)
+            .entropy(environment.entropy.clone());
         if let Some(publish) = service.publish() {
             options = options.publish(publish);
         }

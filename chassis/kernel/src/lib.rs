@@ -17,6 +17,7 @@ mod error;
 mod id;
 mod money;
 mod page;
+mod sealed;
 mod time;
 
 pub use clock::{Clock, Entropy, Ids, ManualClock, SeededEntropy};
@@ -24,6 +25,7 @@ pub use error::{Code, Error, FieldViolation, Invalid, Rejection};
 pub use id::{ParseIdError, TypeId, Uuid};
 pub use money::{Currency, Money, MoneyError};
 pub use page::PageToken;
+pub use sealed::Sealed;
 pub use time::{ParseTimeError, Timestamp};
 
 #[doc(hidden)]

@@ -112,6 +112,11 @@ impl Place {
         Self { clock: ManualClock::at(START), folder: Some(folder) }
     }
 
+    /// Whether it outlives its store.
+    pub fn is_file(&self) -> bool {
+        self.folder.is_some()
+    }
+
     pub fn path(&self) -> std::path::PathBuf {
         self.folder.as_ref().expect("a store in a file").path().join("test.db")
     }
