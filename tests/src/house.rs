@@ -33,8 +33,11 @@ pub enum Shape {
 }
 
 /// Which roles run together when they are apart.
-const APART: [&[&str]; 3] =
-    [&["user", "catalog", "cart"], &["inventory", "payment", "provider"], &["order", GATEWAY]];
+const APART: [&[&str]; 3] = [
+    &["user", "catalog", "cart"],
+    &["inventory", "payment", "provider", "notification"],
+    &["order", GATEWAY],
+];
 
 impl Shape {
     fn groups(self) -> Vec<Vec<String>> {

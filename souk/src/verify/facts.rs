@@ -226,7 +226,7 @@ fn provider(audit: &Audit) -> Result<Part, Failure> {
 /// Every store by itself: numbering, tables, and each view beside one that is built anew from the log.
 fn stores(data: &Path) -> Result<Part, Failure> {
     let mut findings = Vec::new();
-    for service in shop::services() {
+    for service in shop::services(&shop::Choices::default()) {
         let found = rest::open(data, service.name())?.findings(&service.views(), service.publish());
         findings.extend(found.map_err(unreadable)?.into_iter().map(|finding| (service.name(), finding)));
     }
