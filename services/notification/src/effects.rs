@@ -9,7 +9,7 @@ use crate::domain::preferences::Preferences;
 use crate::domain::reach::Reach;
 use crate::domain::templates::{self, Channel, Rendered};
 use crate::domain::{Category, Delivery, DeliveryEvent, DeliveryId, Endpoint, EndpointId, Facts};
-use crate::views;
+use crate::{Options, views};
 use bytes::Bytes;
 use futures_util::future::{Either, select};
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -52,6 +52,7 @@ pub struct Courier {
     own: Resources,
     mail: Option<Arc<Mail>>,
     caller: Caller,
+    attempt_max: Duration,
 }
 
 impl Process for Courier {
@@ -70,8 +71,9 @@ impl Process for Courier {
 
 impl Courier {
     /// A courier for what is due in the store of `own`.
-    pub fn new(own: Resources, mail: Option<Arc<Mail>>, reach: Arc<Reach>) -> Self {
-        Self { own, mail, caller: Caller::new(reach) }
+    pub fn new(own: Resources, options: &Options) -> Self {
+        let (mail, caller) = (options.mail.clone(), Caller::new(Arc::clone(&options.reach)));
+        Self { own, mail, caller, attempt_max: options.attempt_max }
     }
 
     async fn deliver(&self, stop: Stop) -> Result<(), Error> {
@@ -183,7 +185,8 @@ impl Courier {
             return Ok(Outcome::Suppressed(delivery::NO_ADDRESS));
         };
         let Some((plain, html)) = letter.texts(&person) else { return Ok(refused("TEMPLATE_UNKNOWN")) };
-        Ok(mail.send(letter.id, letter.at, &address, plain, html).await)
+        let sent = mail.send(letter.id, letter.at, &address, plain, html);
+        Ok(tokio::time::timeout(self.attempt_max, sent).await.unwrap_or_else(|_| failed("SMTP_TIMEOUT")))
     }
 
     async fn call(
@@ -207,8 +210,8 @@ impl Courier {
             signature: signature(&secrets, now, body),
             body,
         };
-        let called = self.caller.call(call);
-        Ok(tokio::time::timeout(ATTEMPT_MAX, called).await.unwrap_or_else(|_| failed("TIMEOUT")))
+        let called = tokio::time::timeout(self.attempt_max, self.caller.call(call));
+        Ok(called.await.unwrap_or_else(|_| failed("TIMEOUT")))
     }
 
     fn work(&self, id: DeliveryId) -> Work {
@@ -305,10 +308,9 @@ impl Mail {
         html: Rendered,
     ) -> Outcome {
         let Some(message) = self.message(id, at, to, plain, html) else { return refused("BAD_ADDRESS") };
-        match tokio::time::timeout(ATTEMPT_MAX, self.transport.send(message)).await {
-            Ok(Ok(response)) => Outcome::Accepted(format!("SMTP_{}", response.code()).into()),
-            Ok(Err(error)) => judged(&error),
-            Err(_) => failed("SMTP_TIMEOUT"),
+        match self.transport.send(message).await {
+            Ok(response) => Outcome::Accepted(format!("SMTP_{}", response.code()).into()),
+            Err(error) => judged(&error),
         }
     }
 

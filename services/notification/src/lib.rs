@@ -11,23 +11,32 @@ pub mod reactions;
 pub mod views;
 
 use domain::reach::Reach;
-use effects::{Courier, Mail};
+use effects::{ATTEMPT_MAX, Courier, Mail};
 use souk_contracts::notification::v1 as pb;
 use souk_eventstore::View;
 use souk_host::{Process, Resources, Service};
 use souk_rpc::Bound;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The service's name: its role and store.
 pub const NAME: &str = "notification";
 
 /// What can be chosen about the service.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Options {
     /// Who takes e-mail; nobody: none is sent.
     pub mail: Option<Arc<Mail>>,
     /// Which addresses partners' endpoints may have.
     pub reach: Arc<Reach>,
+    /// How long one attempt to deliver may take.
+    pub attempt_max: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { mail: None, reach: Arc::default(), attempt_max: ATTEMPT_MAX }
+    }
 }
 
 impl Options {
@@ -48,7 +57,7 @@ impl Options {
         };
         let reach = Reach::parse(webhook_allow);
         let reach = reach.map_err(|e| mistakes.push(("webhook_allow", e.to_string()))).unwrap_or_default();
-        let options = Self { mail: mail.map(Arc::new), reach: Arc::new(reach) };
+        let options = Self { mail: mail.map(Arc::new), reach: Arc::new(reach), ..Self::default() };
         if mistakes.is_empty() { Ok(options) } else { Err(mistakes) }
     }
 }
@@ -79,7 +88,7 @@ impl Service for Notifications {
     fn processes(&self, own: &Resources) -> Vec<Box<dyn Process>> {
         let orders = Arc::new(reactions::Orders { mail: self.options.mail.is_some() });
         let (store, peers, identity) = (own.store.clone(), own.peers.clone(), Arc::clone(&own.identity));
-        let courier = Courier::new(own.clone(), self.options.mail.clone(), Arc::clone(&self.options.reach));
+        let courier = Courier::new(own.clone(), &self.options);
         vec![Box::new(souk_bus::Reaction::new(store, peers, identity, orders)), Box::new(courier)]
     }
 }
