@@ -4,7 +4,7 @@ use crate::domain::templates::Locale;
 use crate::domain::{Delivery, Endpoint, EndpointId, Inbox, delivery, endpoint, inbox};
 use crate::proto::{self, Marked, Subscription};
 use crate::reactions::{self, Telling};
-use crate::views;
+use crate::{Options, views};
 use futures_util::StreamExt;
 use souk_contracts::notification::v1::{self as pb, NotificationService};
 use souk_eventstore::{CommitId, Decision, EventStore, Expected, Folded, Origin, Position, StreamId, Work};
@@ -23,12 +23,18 @@ const READ_AT_ONCE: usize = 100;
 
 /// The service's answers.
 pub struct Desk {
-    pub own: Resources,
+    own: Resources,
     /// Whether there is somebody to take e-mail.
-    pub mail: bool,
+    mail: bool,
+    sign_of_life_every: Duration,
 }
 
 impl Desk {
+    pub fn new(own: &Resources, options: &Options) -> Self {
+        let mail = options.mail.is_some();
+        Self { own: own.clone(), mail, sign_of_life_every: options.sign_of_life_every }
+    }
+
     fn work(&self, cx: &Cx) -> Work {
         let actor = cx.principal().map_or("", |principal| principal.subject.as_str());
         let origin = Origin::by(actor)
@@ -51,7 +57,16 @@ impl Desk {
         }
         let locale = self.person(&subject).await?.chosen.locale.clone();
         let (store, head) = (self.own.store.clone(), self.own.store.head());
-        Ok(Subscriber { store, head, subject, locale, cursor: wanted.after, wanted, ready: VecDeque::new() })
+        Ok(Subscriber {
+            store,
+            head,
+            subject,
+            locale,
+            cursor: wanted.after,
+            wanted,
+            ready: VecDeque::new(),
+            sign_of_life_every: self.sign_of_life_every,
+        })
     }
 
     async fn list(
@@ -160,6 +175,18 @@ impl Desk {
         self.own.store.commit(reactions::tell(self.work(cx), telling)).await?;
         let told = self.own.store.query(views::is_told(&id)).await?;
         Ok(pb::SendNotificationResponse { notification_id: id, told: views::count_of(&told) > 0 })
+    }
+
+    /// First nothing more is told, then the key goes: what is left half done is done when it is said again.
+    async fn forget(&self, cx: &Cx, subject: &str) -> Result<()> {
+        let stream = StreamId::of::<Preferences>(subject);
+        let of = stream.clone();
+        let work = self.work(cx).read::<Preferences>(&stream).decide(move |facts, _| {
+            let events = preferences::forget(&facts.state::<Preferences>(&of));
+            Ok(Decision::new().append(&of, Expected::Any, events))
+        });
+        self.own.store.commit(work).await?;
+        Ok(self.own.store.keys().destroy(subject).await?)
     }
 
     /// A secret that nobody can guess, closed under its endpoint.
@@ -292,6 +319,7 @@ struct Subscriber {
     wanted: Subscription,
     cursor: u64,
     ready: VecDeque<pb::SubscribeResponse>,
+    sign_of_life_every: Duration,
 }
 
 impl Subscriber {
@@ -308,7 +336,7 @@ impl Subscriber {
     }
 
     async fn next(&mut self) -> Result<Option<pb::SubscribeResponse>> {
-        let quiet_until = tokio::time::Instant::now() + SIGN_OF_LIFE_EVERY;
+        let quiet_until = tokio::time::Instant::now() + self.sign_of_life_every;
         loop {
             if let Some(message) = self.ready.pop_front() {
                 return Ok(Some(message));
@@ -406,6 +434,17 @@ impl NotificationService for Desk {
         request: pb::SendNotificationRequest,
     ) -> BoxFuture<'_, Result<pb::SendNotificationResponse>> {
         Box::pin(async move { self.send(&cx, proto::sending(request)??).await })
+    }
+
+    fn forget_person(
+        &self,
+        cx: Cx,
+        request: pb::ForgetPersonRequest,
+    ) -> BoxFuture<'_, Result<pb::ForgetPersonResponse>> {
+        Box::pin(async move {
+            self.forget(&cx, &proto::subject(request.subject)?).await?;
+            Ok(pb::ForgetPersonResponse {})
+        })
     }
 
     fn create_webhook_endpoint(

@@ -1,7 +1,7 @@
 //! What must always hold, as predicates over the log. Used by tests and by the audit of live stores.
 //!
 //! I-NO-3 (a slow subscriber slows nobody) holds by construction: subscribers read, nothing is pushed at them.
-//! I-NO-5 (nothing to the suspended) waits until there are accounts that can be suspended.
+//! I-NO-5 (nothing to the forgotten) is held by the decision; there are no suspended accounts yet.
 use crate::domain::{Delivery, DeliveryEvent, InboxEvent};
 use souk_decider::Aggregate;
 use std::collections::BTreeSet;

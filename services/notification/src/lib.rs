@@ -12,6 +12,7 @@ pub mod views;
 
 use domain::reach::Reach;
 use effects::{ATTEMPT_MAX, Courier, Mail};
+use grpc::{Desk, SIGN_OF_LIFE_EVERY};
 use souk_contracts::notification::v1 as pb;
 use souk_eventstore::View;
 use souk_host::{Process, Resources, Service};
@@ -31,11 +32,18 @@ pub struct Options {
     pub reach: Arc<Reach>,
     /// How long one attempt to deliver may take.
     pub attempt_max: Duration,
+    /// How long a subscriber hears nothing before a sign of life.
+    pub sign_of_life_every: Duration,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { mail: None, reach: Arc::default(), attempt_max: ATTEMPT_MAX }
+        Self {
+            mail: None,
+            reach: Arc::default(),
+            attempt_max: ATTEMPT_MAX,
+            sign_of_life_every: SIGN_OF_LIFE_EVERY,
+        }
     }
 }
 
@@ -81,7 +89,7 @@ impl Service for Notifications {
     }
 
     fn serve(&self, own: &Resources) -> Vec<Bound> {
-        let desk = grpc::Desk { own: own.clone(), mail: self.options.mail.is_some() };
+        let desk = Desk::new(own, &self.options);
         vec![pb::bind(Arc::new(desk), Arc::clone(&own.guard))]
     }
 

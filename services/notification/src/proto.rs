@@ -1,12 +1,10 @@
-//! Protobuf ↔ domain: requests with every faulty field at once, others' news, and what is shown.
+//! Protobuf ↔ domain: requests with every faulty field at once, and what is shown. Others' news are read where
+//! they are reacted to.
 use crate::domain::endpoint::{self, EndpointCreated};
 use crate::domain::templates::{self, Channel, FACT_CHARS_MAX, FACTS_MAX, Locale, Rendered, Template};
 use crate::domain::{Category, DeliveryId, EndpointId, Facts, News, NotificationId, Preferences};
 use crate::views::{Kept, Logged};
-use prost::Message;
 use souk_contracts::notification::v1 as pb;
-use souk_contracts::order::v1 as order;
-use souk_contracts::types::v1::Money as MoneyMessage;
 use souk_kernel::{Invalid, PageToken, Rejection, Timestamp};
 use souk_rpc::time;
 use std::collections::BTreeSet;
@@ -27,142 +25,6 @@ const TYPE_CHARS_MAX: usize = 64;
 const NAME_CHARS_MAX: usize = 64;
 const URL_CHARS_MAX: usize = 2_048;
 const EMAIL_CHARS_MAX: usize = 254;
-
-/// What order tells about a sale, as far as people and partners are told: the fields that all its messages
-/// share, by their numbers. The confirmation has others.
-#[derive(Clone, PartialEq, Message)]
-struct Sale {
-    #[prost(string, tag = "1")]
-    order_id: String,
-    #[prost(string, tag = "2")]
-    subject: String,
-}
-
-/// A message about a sale with a reason.
-#[derive(Clone, PartialEq, Message)]
-struct SaleReason {
-    #[prost(string, tag = "1")]
-    order_id: String,
-    #[prost(string, tag = "2")]
-    subject: String,
-    #[prost(string, tag = "3")]
-    reason: String,
-    #[prost(string, tag = "4")]
-    action_url: String,
-    #[prost(message, optional, tag = "5")]
-    total: Option<MoneyMessage>,
-}
-
-/// A message about a parcel of a sale.
-#[derive(Clone, PartialEq, Message)]
-struct SaleParcel {
-    #[prost(string, tag = "1")]
-    order_id: String,
-    #[prost(string, tag = "2")]
-    subject: String,
-    #[prost(string, tag = "3")]
-    shipment_id: String,
-    #[prost(string, tag = "4")]
-    tracking_code: String,
-    #[prost(string, tag = "5")]
-    carrier: String,
-}
-
-/// What a kind of order's messages is called here; `None` for those that nobody is told of.
-pub fn what(kind: &str) -> Option<&'static str> {
-    Some(match kind.strip_prefix("souk.order.v1.")? {
-        "OrderConfirmed" => "order.confirmed",
-        "OrderRejected" => "order.rejected",
-        "OrderCancelled" => "order.cancelled",
-        "OrderAwaitingCustomer" => "order.awaiting_customer",
-        "OrderProcessingStarted" => "order.processing_started",
-        "OrderPartiallyShipped" => "order.partially_shipped",
-        "OrderShipped" => "order.shipped",
-        "OrderDelivered" => "order.delivered",
-        "OrderCompleted" => "order.completed",
-        "OrderLineCancelled" => "order.line_cancelled",
-        "OrderHeld" => "order.held",
-        "OrderReleased" => "order.released",
-        _ => return None,
-    })
-}
-
-/// Reads what order tells.
-pub fn news(kind: &str, data: &[u8]) -> Result<News, Invalid> {
-    let Some(what) = what(kind) else { return Err(Invalid::field("kind", "is not one that is followed")) };
-    match what {
-        "order.confirmed" => confirmed(read(data)?),
-        "order.rejected" | "order.cancelled" | "order.held" => {
-            let SaleReason { order_id, subject, reason, .. } = read(data)?;
-            sale(what, order_id, subject, [("reason", code(&reason))])
-        }
-        "order.awaiting_customer" => awaiting(read(data)?),
-        "order.partially_shipped" | "order.shipped" => {
-            let SaleParcel { order_id, subject, shipment_id, tracking_code, carrier } = read(data)?;
-            let more = [("shipment_id", shipment_id), ("tracking_code", tracking_code), ("carrier", carrier)];
-            sale(what, order_id, subject, more)
-        }
-        _ => {
-            let Sale { order_id, subject } = read(data)?;
-            sale(what, order_id, subject, [])
-        }
-    }
-}
-
-fn read<M: Message + Default>(data: &[u8]) -> Result<M, Invalid> {
-    M::decode(data).map_err(|e| Invalid::field("data", e.to_string()))
-}
-
-fn confirmed(message: order::OrderConfirmed) -> Result<News, Invalid> {
-    let total = amount("total", message.total.as_ref())?;
-    sale("order.confirmed", message.order_id, message.subject, [("total", total)])
-}
-
-/// Two things are asked of customers: to pay, or to say whether they want a part.
-fn awaiting(message: SaleReason) -> Result<News, Invalid> {
-    let SaleReason { order_id, subject, reason, action_url, total } = message;
-    if reason == "PARTIAL_STOCK" {
-        let total = amount("total", total.as_ref())?;
-        return sale("order.answer_needed", order_id, subject, [("total", total)]);
-    }
-    sale("order.awaiting_customer", order_id, subject, [("action_url", action_url)])
-}
-
-/// An empty fact is none: a text that needs it must not be told with a blank.
-fn sale<const N: usize>(
-    what: &'static str,
-    order_id: String,
-    subject: String,
-    more: [(&str, String); N],
-) -> Result<News, Invalid> {
-    let mut invalid = Invalid::new();
-    if order_id.is_empty() {
-        invalid.add("orderId", "is missing");
-    }
-    if subject.is_empty() {
-        invalid.add("subject", "is missing");
-    }
-    let more = more.into_iter().map(|(name, value)| (name.to_owned(), value));
-    let facts: Facts = std::iter::once(("order_id".to_owned(), order_id))
-        .chain(more)
-        .filter(|(_, v)| !v.is_empty())
-        .collect();
-    invalid.finish(Some(News { what, subject: subject.into(), facts }))
-}
-
-fn amount(field: &str, money: Option<&MoneyMessage>) -> Result<String, Invalid> {
-    let money = money.ok_or_else(|| Invalid::field(field, "is missing"))?;
-    let money =
-        souk_contracts::terms::money_from_proto(money).map_err(|e| Invalid::field(field, e.to_string()))?;
-    Ok(money.to_string())
-}
-
-/// Reasons are codes. What is none may be somebody's words, and those may be about a person.
-fn code(reason: &str) -> String {
-    let is_code = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';
-    let fits = (1..=64).contains(&reason.len()) && reason.bytes().all(is_code);
-    if fits { reason.to_owned() } else { "OTHER".to_owned() }
-}
 
 /// What a subscriber wants.
 #[derive(Debug, Clone, PartialEq)]
@@ -395,6 +257,13 @@ fn known_template(request: pb::SendNotificationRequest) -> Result<Sending, Rejec
         .map_err(|missing| Rejection::new("MISSING_FACT", missing.to_string()).with("fact", missing.0))?;
     let news = News { what: template.name, subject: request.subject.into(), facts };
     Ok(Sending { template, news, dedup_key: request.dedup_key.into() })
+}
+
+/// Reads whom a request is about.
+pub fn subject(text: String) -> Result<String, Invalid> {
+    let fits = (1..=SUBJECT_CHARS_MAX).contains(&text.chars().take(SUBJECT_CHARS_MAX + 1).count());
+    let sentence = || Invalid::field("subject", format!("must be 1 to {SUBJECT_CHARS_MAX} characters"));
+    fits.then_some(text).ok_or_else(sentence)
 }
 
 /// An endpoint that shall be registered, without its secret.
@@ -637,49 +506,6 @@ mod tests {
         let reason = |request| sending(request).expect("readable").expect_err("refused").reason;
         assert_eq!(reason(request("account.unknown", "k", &[])), "UNKNOWN_TEMPLATE");
         assert_eq!(reason(request("account.notice", "k", &[("notice", "")])), "MISSING_FACT");
-    }
-
-    #[test]
-    fn news_are_read_by_their_kind_and_never_carry_somebodys_words() {
-        let total = Some(MoneyMessage { minor_units: 1250, currency: "GBP".into() });
-        let message = order::OrderConfirmed {
-            order_id: "ord_1".into(),
-            subject: "gst_1".into(),
-            total,
-            ..Default::default()
-        };
-        let told = |kind: &str, data: Vec<u8>| news(&format!("souk.order.v1.{kind}"), &data);
-        let read = told("OrderConfirmed", message.encode_to_vec()).expect("good");
-        assert_eq!((read.what, &*read.subject), ("order.confirmed", "gst_1"));
-        assert_eq!(read.facts["total"], "12.50 GBP");
-        let with = |reason: &str| SaleReason {
-            order_id: "ord_1".into(),
-            subject: "gst_1".into(),
-            reason: reason.into(),
-            ..Default::default()
-        };
-        let reason = |text: &str| {
-            told("OrderCancelled", with(text).encode_to_vec()).expect("good").facts["reason"].clone()
-        };
-        assert_eq!(reason("CANCELLED_BY_CUSTOMER"), "CANCELLED_BY_CUSTOMER");
-        assert_eq!(reason("Mrs Smith called"), "OTHER");
-        assert_eq!(reason(""), "OTHER");
-        let waits = SaleReason { action_url: "https://pay.example/1".into(), ..with("PAYMENT_ACTION") };
-        let waits = told("OrderAwaitingCustomer", waits.encode_to_vec()).expect("good");
-        assert_eq!(waits.facts["action_url"], "https://pay.example/1");
-        let part = SaleReason {
-            total: Some(MoneyMessage { minor_units: 5, currency: "GBP".into() }),
-            ..with("PARTIAL_STOCK")
-        };
-        assert_eq!(
-            told("OrderAwaitingCustomer", part.encode_to_vec()).expect("good").what,
-            "order.answer_needed"
-        );
-        assert_eq!(fields(told("OrderConfirmed", Vec::new())), ["total"]);
-        assert_eq!(fields(told("OrderDelivered", Vec::new())), ["orderId", "subject"]);
-        assert_eq!(fields(told("OrderShipped", vec![0xff])), ["data"]);
-        assert_eq!(what("souk.order.v1.OrderNeedsAttention"), None);
-        assert_eq!(what("souk.payment.v1.OrderConfirmed"), None);
     }
 
     #[test]

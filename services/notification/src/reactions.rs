@@ -7,10 +7,13 @@ use crate::domain::{
     Delivery, DeliveryEvent, EndpointId, Inbox, InboxEvent, News, NotificationId, PUSHED_WITHIN, TOLD_SCOPE,
     delivery_id, notification_id,
 };
-use crate::{proto, views};
+use crate::{domain, views};
+use prost::Message;
 use souk_bus::{Poison, Reactor};
+use souk_contracts::order::v1 as order;
+use souk_contracts::types::v1::Money as MoneyMessage;
 use souk_eventstore::{CommitId, Decision, Expected, Facts, InboxMark, Origin, StreamId, Work};
-use souk_kernel::{Error, Timestamp};
+use souk_kernel::{Error, Invalid, Timestamp};
 use souk_rpc::feed::FeedEvent;
 use std::sync::Arc;
 
@@ -42,12 +45,12 @@ impl Reactor for Orders {
     }
 
     fn wants(&self, kind: &str) -> bool {
-        proto::what(kind).is_some()
+        what(kind).is_some()
     }
 
     fn work(&self, event: &FeedEvent, mark: InboxMark) -> Result<Work, Poison> {
         let poison = |reason: String| Poison { reason };
-        let read = proto::news(&event.kind, &event.data);
+        let read = news(&event.kind, &event.data);
         let news = read.map_err(|invalid| poison(Error::from(invalid).message().to_owned()))?;
         let template = templates::latest(news.what);
         if let Some(template) = template {
@@ -186,4 +189,192 @@ fn call(telling: &Telling, endpoint_id: EndpointId, now: Timestamp) -> DeliveryQ
     let target = Target::Webhook { endpoint_id, body: body.to_string().into() };
     let delivery_id = delivery_id(&id, &endpoint_id.to_string());
     DeliveryQueued { delivery_id, what: telling.news.what.into(), target, at: now }
+}
+
+/// What order tells about a sale, as far as people and partners are told: the fields that all its messages
+/// share, by their numbers. The confirmation has others.
+#[derive(Clone, PartialEq, Message)]
+struct Sale {
+    #[prost(string, tag = "1")]
+    order_id: String,
+    #[prost(string, tag = "2")]
+    subject: String,
+}
+
+/// A message about a sale with a reason.
+#[derive(Clone, PartialEq, Message)]
+struct SaleReason {
+    #[prost(string, tag = "1")]
+    order_id: String,
+    #[prost(string, tag = "2")]
+    subject: String,
+    #[prost(string, tag = "3")]
+    reason: String,
+    #[prost(string, tag = "4")]
+    action_url: String,
+    #[prost(message, optional, tag = "5")]
+    total: Option<MoneyMessage>,
+}
+
+/// A message about a parcel of a sale.
+#[derive(Clone, PartialEq, Message)]
+struct SaleParcel {
+    #[prost(string, tag = "1")]
+    order_id: String,
+    #[prost(string, tag = "2")]
+    subject: String,
+    #[prost(string, tag = "3")]
+    shipment_id: String,
+    #[prost(string, tag = "4")]
+    tracking_code: String,
+    #[prost(string, tag = "5")]
+    carrier: String,
+}
+
+/// What a kind of order's messages is called here; `None` for those that nobody is told of.
+pub fn what(kind: &str) -> Option<&'static str> {
+    Some(match kind.strip_prefix("souk.order.v1.")? {
+        "OrderConfirmed" => "order.confirmed",
+        "OrderRejected" => "order.rejected",
+        "OrderCancelled" => "order.cancelled",
+        "OrderAwaitingCustomer" => "order.awaiting_customer",
+        "OrderProcessingStarted" => "order.processing_started",
+        "OrderPartiallyShipped" => "order.partially_shipped",
+        "OrderShipped" => "order.shipped",
+        "OrderDelivered" => "order.delivered",
+        "OrderCompleted" => "order.completed",
+        "OrderLineCancelled" => "order.line_cancelled",
+        "OrderHeld" => "order.held",
+        "OrderReleased" => "order.released",
+        _ => return None,
+    })
+}
+
+/// Reads what order tells.
+pub fn news(kind: &str, data: &[u8]) -> Result<News, Invalid> {
+    let Some(what) = what(kind) else { return Err(Invalid::field("kind", "is not one that is followed")) };
+    match what {
+        "order.confirmed" => confirmed(read(data)?),
+        "order.rejected" | "order.cancelled" | "order.held" => {
+            let SaleReason { order_id, subject, reason, .. } = read(data)?;
+            sale(what, order_id, subject, [("reason", code(&reason))])
+        }
+        "order.awaiting_customer" => awaiting(read(data)?),
+        "order.partially_shipped" | "order.shipped" => {
+            let SaleParcel { order_id, subject, shipment_id, tracking_code, carrier } = read(data)?;
+            let more = [("shipment_id", shipment_id), ("tracking_code", tracking_code), ("carrier", carrier)];
+            sale(what, order_id, subject, more)
+        }
+        _ => {
+            let Sale { order_id, subject } = read(data)?;
+            sale(what, order_id, subject, [])
+        }
+    }
+}
+
+fn read<M: Message + Default>(data: &[u8]) -> Result<M, Invalid> {
+    M::decode(data).map_err(|e| Invalid::field("data", e.to_string()))
+}
+
+fn confirmed(message: order::OrderConfirmed) -> Result<News, Invalid> {
+    let total = amount("total", message.total.as_ref())?;
+    sale("order.confirmed", message.order_id, message.subject, [("total", total)])
+}
+
+/// Two things are asked of customers: to pay, or to say whether they want a part.
+fn awaiting(message: SaleReason) -> Result<News, Invalid> {
+    let SaleReason { order_id, subject, reason, action_url, total } = message;
+    if reason == "PARTIAL_STOCK" {
+        let total = amount("total", total.as_ref())?;
+        return sale("order.answer_needed", order_id, subject, [("total", total)]);
+    }
+    sale("order.awaiting_customer", order_id, subject, [("action_url", action_url)])
+}
+
+/// An empty fact is none: a text that needs it must not be told with a blank.
+fn sale<const N: usize>(
+    what: &'static str,
+    order_id: String,
+    subject: String,
+    more: [(&str, String); N],
+) -> Result<News, Invalid> {
+    let mut invalid = Invalid::new();
+    if order_id.is_empty() {
+        invalid.add("orderId", "is missing");
+    }
+    if subject.is_empty() {
+        invalid.add("subject", "is missing");
+    }
+    let more = more.into_iter().map(|(name, value)| (name.to_owned(), value));
+    let facts: domain::Facts = std::iter::once(("order_id".to_owned(), order_id))
+        .chain(more)
+        .filter(|(_, v)| !v.is_empty())
+        .collect();
+    invalid.finish(Some(News { what, subject: subject.into(), facts }))
+}
+
+fn amount(field: &str, money: Option<&MoneyMessage>) -> Result<String, Invalid> {
+    let money = money.ok_or_else(|| Invalid::field(field, "is missing"))?;
+    let money =
+        souk_contracts::terms::money_from_proto(money).map_err(|e| Invalid::field(field, e.to_string()))?;
+    Ok(money.to_string())
+}
+
+/// Reasons are codes. What is none may be somebody's words, and those may be about a person.
+fn code(reason: &str) -> String {
+    let is_code = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';
+    let fits = (1..=64).contains(&reason.len()) && reason.bytes().all(is_code);
+    if fits { reason.to_owned() } else { "OTHER".to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields<T>(read: Result<T, Invalid>) -> Vec<String> {
+        read.err().map(|i| i.fields().iter().map(|f| f.field.clone()).collect()).unwrap_or_default()
+    }
+
+    #[test]
+    fn news_are_read_by_their_kind_and_never_carry_somebodys_words() {
+        let total = Some(MoneyMessage { minor_units: 1250, currency: "GBP".into() });
+        let message = order::OrderConfirmed {
+            order_id: "ord_1".into(),
+            subject: "gst_1".into(),
+            total,
+            ..Default::default()
+        };
+        let told = |kind: &str, data: Vec<u8>| news(&format!("souk.order.v1.{kind}"), &data);
+        let read = told("OrderConfirmed", message.encode_to_vec()).expect("good");
+        assert_eq!((read.what, &*read.subject), ("order.confirmed", "gst_1"));
+        assert_eq!(read.facts["total"], "12.50 GBP");
+        let with = |reason: &str| SaleReason {
+            order_id: "ord_1".into(),
+            subject: "gst_1".into(),
+            reason: reason.into(),
+            ..Default::default()
+        };
+        let reason = |text: &str| {
+            told("OrderCancelled", with(text).encode_to_vec()).expect("good").facts["reason"].clone()
+        };
+        assert_eq!(reason("CANCELLED_BY_CUSTOMER"), "CANCELLED_BY_CUSTOMER");
+        assert_eq!(reason("Mrs Smith called"), "OTHER");
+        assert_eq!(reason(""), "OTHER");
+        let waits = SaleReason { action_url: "https://pay.example/1".into(), ..with("PAYMENT_ACTION") };
+        let waits = told("OrderAwaitingCustomer", waits.encode_to_vec()).expect("good");
+        assert_eq!(waits.facts["action_url"], "https://pay.example/1");
+        let part = SaleReason {
+            total: Some(MoneyMessage { minor_units: 5, currency: "GBP".into() }),
+            ..with("PARTIAL_STOCK")
+        };
+        assert_eq!(
+            told("OrderAwaitingCustomer", part.encode_to_vec()).expect("good").what,
+            "order.answer_needed"
+        );
+        assert_eq!(fields(told("OrderConfirmed", Vec::new())), ["total"]);
+        assert_eq!(fields(told("OrderDelivered", Vec::new())), ["orderId", "subject"]);
+        assert_eq!(fields(told("OrderShipped", vec![0xff])), ["data"]);
+        assert_eq!(what("souk.order.v1.OrderNeedsAttention"), None);
+        assert_eq!(what("souk.payment.v1.OrderConfirmed"), None);
+    }
 }

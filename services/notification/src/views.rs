@@ -32,7 +32,7 @@ const NOTIFICATIONS: Table = Table {
 const PREFERENCES: Table = Table {
     name: "preferences",
     ddl: "CREATE TABLE {name} (subject TEXT PRIMARY KEY, has_address BIGINT NOT NULL, \
-          email_off BIGINT NOT NULL, muted TEXT NOT NULL)",
+          email_off BIGINT NOT NULL, muted TEXT NOT NULL, forgotten BIGINT NOT NULL)",
     indexes: &[],
 };
 
@@ -62,10 +62,12 @@ const READ_UP_TO: &str = "UPDATE {inboxes} SET read_up_to = $2 WHERE subject = $
 const READ_RANGE: &str =
     "UPDATE {notifications} SET unread = 0 WHERE subject = $1 AND unread = 1 AND sequence <= $2";
 const READ_ONE: &str = "UPDATE {notifications} SET unread = 0 WHERE subject = $1 AND sequence = $2";
-const CHOOSE: &str = "INSERT INTO {preferences} (subject, has_address, email_off, muted) VALUES ($1, 0, $2, $3) \
+const CHOOSE: &str = "INSERT INTO {preferences} (subject, has_address, email_off, muted, forgotten) VALUES ($1, 0, $2, $3, 0) \
     ON CONFLICT (subject) DO UPDATE SET email_off = excluded.email_off, muted = excluded.muted";
-const ADDRESS: &str = "INSERT INTO {preferences} (subject, has_address, email_off, muted) VALUES ($1, $2, 0, '') \
+const ADDRESS: &str = "INSERT INTO {preferences} (subject, has_address, email_off, muted, forgotten) VALUES ($1, $2, 0, '', 0) \
     ON CONFLICT (subject) DO UPDATE SET has_address = excluded.has_address";
+const FORGET: &str = "INSERT INTO {preferences} (subject, has_address, email_off, muted, forgotten) \
+    VALUES ($1, 0, 0, '', 1) ON CONFLICT (subject) DO UPDATE SET has_address = 0, forgotten = 1";
 const REGISTER: &str = "INSERT INTO {endpoints} (endpoint_id, types, enabled) VALUES ($1, $2, 1)";
 const ENABLE: &str = "UPDATE {endpoints} SET enabled = $2 WHERE endpoint_id = $1";
 const QUEUE: &str = "INSERT INTO {deliveries} \
@@ -87,7 +89,7 @@ const UNREAD_BEFORE: &str = "SELECT sequence, notification_id, template, version
 const UNREAD_ONE: &str =
     "SELECT sequence FROM {notifications} WHERE notification_id = $1 AND subject = $2 AND unread = 1";
 const TOLD: &str = "SELECT COUNT(*) FROM {notifications} WHERE notification_id = $1";
-const WISHES: &str = "SELECT has_address, email_off, muted FROM {preferences} WHERE subject = $1";
+const WISHES: &str = "SELECT has_address, email_off, muted, forgotten FROM {preferences} WHERE subject = $1";
 const LISTENING: &str =
     "SELECT endpoint_id, types FROM {endpoints} WHERE enabled = 1 ORDER BY endpoint_id LIMIT $1";
 const ALL_ENDPOINTS: &str = "SELECT endpoint_id FROM {endpoints} ORDER BY endpoint_id LIMIT $1";
@@ -156,6 +158,7 @@ fn project_preferences(recorded: &Recorded, out: &mut Vec<Statement>) {
         }
         PreferencesEvent::AddressSet(_) => address(true),
         PreferencesEvent::AddressForgotten(_) => address(false),
+        PreferencesEvent::PersonForgotten(_) => Statement::new(FORGET).arg(subject),
     });
 }
 
@@ -282,6 +285,7 @@ pub fn wishes_of(rows: &[Row]) -> Wishes {
         has_address: row.get::<i64>(0) != 0,
         email_off: row.get::<i64>(1) != 0,
         muted: Category::ALL.into_iter().filter(muted).collect(),
+        forgotten: row.get::<i64>(3) != 0,
     }
 }
 

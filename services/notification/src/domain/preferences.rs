@@ -28,6 +28,10 @@ pub struct AddressSet {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AddressForgotten {}
 
+/// The person is to be forgotten: nothing more is told, and what was personal cannot be read any more.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PersonForgotten {}
+
 /// What happens to a person's preferences.
 #[derive(Debug, Clone, PartialEq)]
 pub enum PreferencesEvent {
@@ -37,8 +41,15 @@ pub enum PreferencesEvent {
     AddressSet(AddressSet),
     /// It was taken back.
     AddressForgotten(AddressForgotten),
+    /// All of it was.
+    PersonForgotten(PersonForgotten),
 }
-stored_events!(PreferencesEvent { PreferencesChanged: 1, AddressSet: 1, AddressForgotten: 1 });
+stored_events!(PreferencesEvent {
+    PreferencesChanged: 1,
+    AddressSet: 1,
+    AddressForgotten: 1,
+    PersonForgotten: 1,
+});
 
 /// A person's preferences.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,13 +58,15 @@ pub struct Preferences {
     pub chosen: PreferencesChanged,
     /// The address, closed.
     pub address: Option<Sealed<String>>,
+    /// Whether the person is forgotten, for ever.
+    pub forgotten: bool,
 }
 
 impl Default for Preferences {
     fn default() -> Self {
         let locale = Locale::parse(FALLBACK_LOCALE).expect("a constant of two letters");
         let chosen = PreferencesChanged { locale, email_enabled: true, muted: BTreeSet::new() };
-        Self { chosen, address: None }
+        Self { chosen, address: None, forgotten: false }
     }
 }
 
@@ -66,6 +79,7 @@ impl Aggregate for Preferences {
             PreferencesEvent::PreferencesChanged(changed) => self.chosen = changed.clone(),
             PreferencesEvent::AddressSet(set) => self.address = Some(set.address.clone()),
             PreferencesEvent::AddressForgotten(_) => self.address = None,
+            PreferencesEvent::PersonForgotten(_) => *self = Self { forgotten: true, ..Self::default() },
         }
     }
 }
@@ -94,8 +108,11 @@ pub struct Update {
     pub address: AddressChange,
 }
 
-/// Changes what is named. Nothing when all of it is as wanted.
+/// Changes what is named. Nothing when all of it is as wanted, or nothing is kept of the person any more.
 pub fn update(preferences: &Preferences, update: &Update) -> Vec<PreferencesEvent> {
+    if preferences.forgotten {
+        return Vec::new();
+    }
     let mut chosen = preferences.chosen.clone();
     chosen.locale = update.locale.clone().unwrap_or(chosen.locale);
     chosen.email_enabled = update.email_enabled.unwrap_or(chosen.email_enabled);
@@ -117,6 +134,12 @@ pub fn update(preferences: &Preferences, update: &Update) -> Vec<PreferencesEven
     events
 }
 
+/// Forgets a person. Saying it twice is fine.
+pub fn forget(preferences: &Preferences) -> Vec<PreferencesEvent> {
+    let forgotten = PreferencesEvent::PersonForgotten(PersonForgotten {});
+    (!preferences.forgotten).then_some(forgotten).into_iter().collect()
+}
+
 /// What a decision knows of a person's preferences.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Wishes {
@@ -126,12 +149,14 @@ pub struct Wishes {
     pub email_off: bool,
     /// What is neither shown nor sent.
     pub muted: BTreeSet<Category>,
+    /// Whether the person is forgotten.
+    pub forgotten: bool,
 }
 
 impl Wishes {
     /// Whether the person is told things of this category at all.
     pub fn hears(&self, category: Category) -> bool {
-        category == Category::Transactional || !self.muted.contains(&category)
+        !self.forgotten && (category == Category::Transactional || !self.muted.contains(&category))
     }
 
     /// Whether they are told by e-mail.

@@ -103,9 +103,53 @@ fn preferences_change_by_what_is_named_and_stay_quiet_otherwise() {
 }
 
 #[test]
+fn a_forgotten_person_stays_forgotten_and_hears_nothing() {
+    let gone = || PreferencesEvent::PersonForgotten(PersonForgotten {});
+    let set = PreferencesEvent::AddressSet(AddressSet { address: sealed("gst_1") });
+    let after =
+        Given::<Preferences>::events(vec![set]).when(|p| ok(preferences::forget(p))).then(vec![gone()]);
+    assert_eq!(after.address, None);
+    Given::<Preferences>::events(vec![gone()]).when(|p| ok(preferences::forget(p))).then_nothing();
+    let given = Update { address: AddressChange::Set(sealed("gst_1")), ..change() };
+    Given::<Preferences>::events(vec![gone()]).when(|p| ok(preferences::update(p, &given))).then_nothing();
+    let wishes = Wishes { has_address: true, forgotten: true, ..Wishes::default() };
+    assert!(!wishes.hears(Category::Transactional) && !wishes.reads_mail(Category::Transactional));
+}
+
+/// What may come of anything, in any order: the invariant holds, and what is over stays over.
+#[test]
+fn whatever_happens_to_a_delivery_it_happens_in_order() {
+    for seed in 0..200 {
+        let entropy = souk_kernel::SeededEntropy::new(seed);
+        let (mut history, mut now) = (vec![queued()], NOON);
+        for _ in 0..60 {
+            let state: Delivery = fold(&history);
+            let attempt = state.known().map_or(0, |known| known.attempts);
+            history.extend(match entropy.next_u64() % 8 {
+                0 | 1 => delivery::start(&state, now),
+                2 => delivery::settle(&state, attempt, &Outcome::Accepted("HTTP_200".into()), now),
+                3 => delivery::settle(&state, attempt, &Outcome::Failed("HTTP_503".into()), now),
+                4 => delivery::settle(
+                    &state,
+                    attempt.wrapping_sub(1),
+                    &Outcome::Refused("HTTP_410".into()),
+                    now,
+                ),
+                5 => delivery::redeliver(&state, now),
+                _ => {
+                    now = now.plus(PAUSE_FIRST);
+                    Vec::new()
+                }
+            });
+        }
+        assert_eq!(invariants::attempts_in_order(&history), Ok(()), "seed {seed}");
+    }
+}
+
+#[test]
 fn messages_about_sales_cannot_be_turned_off() {
     let all: BTreeSet<_> = Category::ALL.into();
-    let wishes = Wishes { has_address: true, email_off: true, muted: all };
+    let wishes = Wishes { has_address: true, email_off: true, muted: all, ..Wishes::default() };
     assert!(wishes.hears(Category::Transactional) && wishes.reads_mail(Category::Transactional));
     assert!(!wishes.hears(Category::Progress) && !wishes.reads_mail(Category::News));
     let usual = Wishes { has_address: true, ..Wishes::default() };
@@ -209,7 +253,7 @@ fn pauses_grow_up_to_a_bound_and_end_after_a_day() {
         match &state.known().expect("queued").stage {
             Stage::Waiting { next_at } => now = *next_at,
             Stage::Dead => break attempt,
-            other => panic!("{other:?}"),
+            other @ (Stage::Queued | Stage::Sending | Stage::Done | Stage::Suppressed) => panic!("{other:?}"),
         }
     };
     assert!((15..40).contains(&attempts), "{attempts} attempts in a day");
@@ -342,6 +386,7 @@ fn golden_files_hold_every_stored_shape() {
             }),
             PreferencesEvent::AddressSet(AddressSet { address: sealed("gst_1") }),
             PreferencesEvent::AddressForgotten(AddressForgotten {}),
+            PreferencesEvent::PersonForgotten(PersonForgotten {}),
         ],
     );
     golden::check(

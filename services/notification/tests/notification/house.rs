@@ -30,6 +30,7 @@ pub struct House {
     pub orders: Arc<TestOrders>,
     pub clock: Arc<ManualClock>,
     order: ServiceIdentity,
+    user: ServiceIdentity,
 }
 
 impl House {
@@ -53,8 +54,9 @@ impl House {
         let services: Vec<Box<dyn Service>> = vec![Box::new(souk_notification::service(options))];
         let node = Node::start(&services, &environment, settings, peers).await.expect("it starts");
         let ids = Ids::new(injected.clone(), entropy);
-        let order = ServiceIdentity::new("order", node.signer().clone(), injected, ids);
-        Self { client: node.peers().get(), node, orders, clock, order }
+        let order = ServiceIdentity::new("order", node.signer().clone(), injected.clone(), ids.clone());
+        let user = ServiceIdentity::new("user", node.signer().clone(), injected, ids);
+        Self { client: node.peers().get(), node, orders, clock, order, user }
     }
 
     pub fn store(&self) -> &EventStore {
@@ -77,6 +79,10 @@ impl House {
 
     pub fn as_order(&self) -> Cx {
         self.cx().with_token(self.order.token_for("notification", None))
+    }
+
+    pub fn as_user(&self) -> Cx {
+        self.cx().with_token(self.user.token_for("notification", None))
     }
 
     /// The `n`th order of this person is confirmed.

@@ -2,7 +2,6 @@
 use crate::house::House;
 use crate::sink::{Mood, Sink, header};
 use souk_contracts::notification::v1 as pb;
-use souk_kernel::Clock;
 use souk_notification::Options;
 use souk_notification::domain::DeliveryEvent;
 use souk_notification::domain::delivery::{NO_ADDRESS, PAUSE_FIRST};
@@ -131,15 +130,40 @@ async fn a_crash_between_sending_and_recording_sends_again_under_the_same_id() {
     let data = folder.path().join("data");
     let house = House::at(&data, 1, orders.clone(), options()).await;
     house.has_email("gst_1", ADA).await;
-    sink.will(&[Mood::BreaksOff]);
+    sink.will(&[Mood::Hangs]);
     house.confirms(1, "gst_1");
-    ended(&house, is_failed).await;
+    let waiting = async {
+        while sink.mails().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), waiting).await.expect("it is sent");
     house.node.shut_down().await;
     let house = House::at(&data, 2, orders, options()).await;
-    advance(&house);
-    ended(&house, is_done).await;
+    let history = ended(&house, is_done).await;
+    assert_eq!(
+        history.iter().filter(|e| matches!(e, DeliveryEvent::AttemptStarted(_))).count(),
+        2,
+        "{history:?}"
+    );
     let mails = sink.mails();
     assert_eq!(mails.len(), 2);
     assert_eq!(header(&mails[0], "Message-ID"), header(&mails[1], "Message-ID"));
-    assert!(house.clock.now() > crate::house::START);
+    house.check(&["ada"]).await;
+}
+
+#[tokio::test]
+async fn a_forgotten_person_is_told_nothing_more_and_their_address_is_gone() {
+    let (house, sink, _folder) = with_mail().await;
+    let forget = || pb::ForgetPersonRequest { subject: "gst_1".into() };
+    let refused =
+        house.client.forget_person(house.as_order(), forget()).await.expect_err("not theirs to say");
+    assert_eq!(refused.code(), souk_kernel::Code::PermissionDenied);
+    for _ in 0..2 {
+        house.client.forget_person(house.as_user(), forget()).await.expect("forgotten");
+    }
+    assert!(!house.send("gst_1", "account.notice", ("notice", "x"), "k").await.expect("heard"));
+    let again = pb::UpdatePreferencesRequest { email: Some(ADA.into()), ..Default::default() };
+    assert_eq!(house.prefer("gst_1", again).await.expect_err("erased").reason(), "PERSON_ERASED");
+    assert_eq!((house.list("gst_1").await.len(), sink.mails().len()), (0, 0));
 }

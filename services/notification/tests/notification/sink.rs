@@ -18,6 +18,8 @@ pub enum Mood {
     Unwell(u16),
     /// Takes it and breaks off before saying so.
     BreaksOff,
+    /// Takes it and says nothing more.
+    Hangs,
 }
 
 /// The server.
@@ -26,6 +28,7 @@ pub struct Sink {
     pub address: SocketAddr,
     moods: Arc<Mutex<VecDeque<Mood>>>,
     file: Arc<Mutex<PathBuf>>,
+    hanging: Arc<Mutex<Vec<BufReader<TcpStream>>>>,
 }
 
 /// What stands between mails in the file.
@@ -36,7 +39,12 @@ impl Sink {
     pub async fn open(file: PathBuf) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has ports");
         let address = listener.local_addr().expect("it is bound");
-        let sink = Self { address, moods: Arc::default(), file: Arc::new(Mutex::new(file)) };
+        let sink = Self {
+            address,
+            moods: Arc::default(),
+            file: Arc::new(Mutex::new(file)),
+            hanging: Arc::default(),
+        };
         let serving = sink.clone();
         let running = async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -90,6 +98,10 @@ impl Sink {
                 ("DATA", _) => {
                     stream.write_all(b"354 go on\r\n").await?;
                     self.keep(&format!("{envelope}{}", content(&mut stream).await?));
+                    if mood == Mood::Hangs {
+                        self.hanging.lock().expect("no test panics with it").push(stream);
+                        return Ok(());
+                    }
                     if mood == Mood::BreaksOff {
                         return Ok(());
                     }
