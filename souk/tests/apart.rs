@@ -12,8 +12,11 @@ use std::process::Command;
 use std::time::Duration;
 
 /// Which roles run together.
-const PARTS: [&[&str]; 3] =
-    [&["user", "catalog", "cart", "inventory"], &["order", "payment", "provider"], &["gateway"]];
+const PARTS: [&[&str]; 3] = [
+    &["user", "catalog", "cart", "inventory", "notification"],
+    &["order", "payment", "provider"],
+    &["gateway"],
+];
 /// The part that sells, in the middle between customers and stock.
 const SALES: usize = 1;
 const GATEWAY: usize = 2;
