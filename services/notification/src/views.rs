@@ -136,7 +136,7 @@ fn project_inboxes(recorded: &Recorded, out: &mut Vec<Statement>) {
 }
 
 fn told(recorded: &Recorded, notified: &Notified) -> Statement {
-    let facts = serde_json::to_string(&notified.facts).expect("a map of texts is always JSON");
+    let facts = serde_json::to_string(&notified.facts).expect("a map of texts can always be written");
     Statement::new(TELL)
         .arg(recorded.stream.id())
         .arg(notified.sequence)

@@ -87,12 +87,7 @@ pub fn check(facts: &Facts) -> Vec<Finding> {
             facts.orders.len(),
             sagas(facts),
         ),
-        finding(
-            "V10",
-            "everybody is told once and without gaps; every delivery is tried in order",
-            facts.inboxes.len() + facts.deliveries.len(),
-            told(facts),
-        ),
+        told(facts),
         finding(
             "I-CT, I-CA",
             "a cart converts once; a SKU has one product and one price at a time",
@@ -118,7 +113,7 @@ fn finding(check: &'static str, rule: &'static str, asked: usize, broken: Vec<St
     Finding { check, rule, asked, count: broken.len(), ids: broken }
 }
 
-fn told(facts: &Facts) -> Vec<String> {
+fn told(facts: &Facts) -> Finding {
     let inboxes = facts.inboxes.iter().flat_map(|(person, events)| {
         let checks = [notifications::gap_free(events), notifications::told_once(events)];
         checks.into_iter().filter_map(Result::err).map(move |why| format!("{person}: {why}"))
@@ -126,7 +121,9 @@ fn told(facts: &Facts) -> Vec<String> {
     let deliveries = facts.deliveries.iter().filter_map(|(id, events)| {
         notifications::attempts_in_order(events).err().map(|why| format!("{id}: {why}"))
     });
-    inboxes.chain(deliveries).collect()
+    let rule = "everybody is told once and without gaps; every delivery is tried in order";
+    let asked = facts.inboxes.len() + facts.deliveries.len();
+    finding("V10", rule, asked, inboxes.chain(deliveries).collect())
 }
 
 /// The findings as a table, the offending ids below it.
