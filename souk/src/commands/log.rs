@@ -69,6 +69,7 @@ const CATEGORIES: &[(&str, &[&str])] = &[
     ("payment", &["payment"]),
     ("inventory", &["reservation", "receipt", "adjustment"]),
     ("provider", &["authorization"]),
+    ("notification", &["inbox", "preferences", "delivery", "endpoint"]),
 ];
 /// The most events that are shown of one stream.
 const EVENTS_MAX: usize = 100_000;
