@@ -37,7 +37,7 @@ pub enum Shape {
 /// Which roles run together when they are apart.
 const APART: [&[&str]; 3] = [
     &["user", "catalog", "cart", "shipping"],
-    &["inventory", "payment", "provider", "carrier"],
+    &["inventory", "payment", "provider", "carrier", "notification"],
     &["order", GATEWAY],
 ];
 
@@ -192,7 +192,7 @@ impl House {
 
     /// The store of a service that is away, opened as its owner would.
     pub fn opened(&self, role: &str) -> EventStore {
-        let service = shop::services_named(&[role.to_owned()]).remove(0);
+        let service = shop::services_named(&[role.to_owned()], &shop::Choices::default()).remove(0);
         let path = self.data.path().join(role).with_extension("db");
         let options = Options::new(service.name(), Location::Sqlite(path), self.environment.clock.clone());
         EventStore::open(options.views(service.views())).expect("nobody else has it")

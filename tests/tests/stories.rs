@@ -27,6 +27,7 @@ in_every_shape!(
     what_is_added_after_the_quote_stays_in_a_fresh_cart,
     a_long_list_of_orders_comes_by_pages,
     what_lines_come_to_is_calculated_with_coupon_and_tax,
+    what_happens_is_told_and_can_be_heard_again,
 );
 
 /// The balance of each account of the ledger, in pence.
@@ -534,4 +535,51 @@ async fn what_lines_come_to_is_calculated_with_coupon_and_tax(house: &House) {
     sales.post("/api/v1/promotions/spring:disable", &reason).expect(200).await;
     let after = guest.post("/api/v1/prices:calculate", &ask).expect(200).await;
     assert_eq!(after["refused"][0]["reason"], "COUPON_EXPIRED");
+}
+
+async fn what_happens_is_told_and_can_be_heard_again(house: &House) {
+    house.sells("LAMP", 1_250, 10).await;
+    let (guest, other) = (house.guest().await, house.guest().await);
+    let preferred =
+        guest.patch("/api/v1/notification-preferences", &json!({"locale": "de"})).expect(200).await;
+    assert_eq!(preferred["preferences"]["locale"], "de");
+    guest.adds("LAMP", 2).await;
+    let quote = guest.quotes().await;
+    let order = guest.orders(&quote, "ok").await;
+    let told = async |caller: &Caller, count: usize| {
+        let page = caller.get("/api/v1/notifications").expect(200).await;
+        let all = page["notifications"].as_array().cloned().unwrap_or_default();
+        (all.len() == count).then_some(all)
+    };
+    let first = eventually("the order is told", async || told(&guest, 1).await).await;
+    assert_eq!(first[0]["type"], "order.confirmed");
+    assert_eq!(first[0]["title"], "Ihre Bestellung ist bestätigt");
+    assert_eq!(first[0]["facts"]["order_id"], order["orderId"]);
+    assert_eq!(first[0]["facts"]["total"], "25.00 GBP");
+
+    let mut stream = guest.get("/api/v1/notifications:subscribe").lines().await;
+    let heard = stream.next().await.expect("what was missed");
+    assert_eq!((heard["cursor"].as_str(), &heard["notification"]), (Some("1"), &first[0]));
+    drop(stream);
+    let order_id = order["orderId"].as_str().expect("an id");
+    let cancel = guest.post(&format!("/api/v1/orders/{order_id}:cancel"), &json!({})).key("cancel").wait(20);
+    cancel.expect(202).await;
+    let mut stream = guest.get("/api/v1/notifications:subscribe?afterCursor=1").lines().await;
+    let heard = stream.next().await.expect("what came meanwhile, or comes");
+    assert_eq!(
+        (heard["cursor"].as_str(), heard["notification"]["type"].as_str()),
+        (Some("2"), Some("order.cancelled"))
+    );
+    drop(stream);
+
+    let marked = guest.post("/api/v1/notifications:markRead", &json!({"upTo": "1"})).expect(200).await;
+    assert_eq!(marked["unread"], "1");
+    let count = guest.get("/api/v1/notifications:unreadCount").expect(200).await;
+    assert_eq!((count["unread"].as_str(), count["lastCursor"].as_str()), (Some("1"), Some("2")));
+    assert!(told(&other, 0).await.is_some(), "nobody hears of others' orders");
+    let endpoint = json!({"name": "erp", "url": "https://partner.example/hooks", "types": ["order.shipped"]});
+    assert_eq!(guest.post("/api/v1/webhook-endpoints", &endpoint).refused(403).await, "PERMISSION_DENIED");
+    let created = house.staff(Role::Sales).post("/api/v1/webhook-endpoints", &endpoint).expect(201).await;
+    assert_eq!(created["endpoint"]["enabled"], true);
+    assert!(created["secret"].as_str().is_some_and(|secret| secret.starts_with("whsec_")));
 }

@@ -35,11 +35,12 @@ pub struct Up {
 /// Several processes may share one data folder: each service's store is locked by the process that serves
 /// it. Example, in three terminals:
 ///   souk serve user catalog cart inventory
-///   souk serve order payment provider shipping carrier
+///   souk serve order payment provider shipping carrier notification
 ///   souk serve gateway
 #[derive(Args)]
 pub struct Serve {
-    /// gateway, or services: user, catalog, cart, order, payment, inventory, provider, shipping, carrier
+    /// gateway, or services: user, catalog, cart, order, payment, inventory, provider, shipping,
+    /// carrier, notification
     #[arg(required = true, value_name = "ROLE")]
     roles: Vec<String>,
     #[command(flatten)]
@@ -241,7 +242,7 @@ impl Running {
         let mut settings = Settings::at(settings::data_dir(config));
         settings.cache_bytes_max = usize::try_from(config.size("store.cache")).unwrap_or(usize::MAX);
         settings.round_trip = given.round_trip;
-        let services = shop::services_named(roles);
+        let services = shop::services_named(roles, &shop::Choices::of(config)?);
         let node = Node::start(&services, &given.environment, &settings, peers).await?;
         let (source, stop) = Stop::new();
         let (draining, drain) = Stop::new();
