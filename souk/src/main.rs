@@ -34,6 +34,8 @@ enum Command {
     Verify(commands::verify::Verify),
     Log(commands::log::Log),
     Config(commands::config::Show),
+    #[command(name = "__crash-points", hide = true)]
+    CrashPoints(commands::crash_points::CrashPoints),
 }
 
 fn main() -> ExitCode {
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
         Command::Verify(verify) => verify.run(file),
         Command::Log(log) => log.run(file),
         Command::Config(config) => config.run(file),
+        Command::CrashPoints(points) => points.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
