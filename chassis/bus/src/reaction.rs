@@ -266,8 +266,8 @@ impl Reaction {
     /// As [`Self::commit`], for one event alone: one that was seen before is done with.
     async fn commit_seen(&self, work: Work) -> Result<(), Refusal> {
         match self.store.commit(work).await {
-            Ok(_) => Ok(()),
-            Err(CommitError::InboxSeen { .. }) => {
+            Ok(committed) if !committed.replayed => Ok(()),
+            Ok(_) | Err(CommitError::InboxSeen { .. }) => {
                 sometimes!("an event was applied that had been applied before");
                 Ok(())
             }
