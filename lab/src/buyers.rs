@@ -330,17 +330,18 @@ impl Buyer {
     }
 
     fn act(&self) -> Act {
-        let quote = self.quote.as_ref().unwrap_or(&Value::Null);
-        Act::Place {
-            quote_id: text(&quote["quoteId"]),
-            sku: self.sku.clone(),
-            quantity: 1,
-            total_minor: minor(&quote["total"]),
-        }
+        accepting(self.quote.as_ref().unwrap_or(&Value::Null), &self.sku)
     }
 }
 
-fn done(key: String, order: &Value) -> Entry {
+/// The act of accepting a quote for one piece.
+pub fn accepting(quote: &Value, sku: &str) -> Act {
+    let total_minor = minor(&quote["total"]);
+    Act::Place { quote_id: text(&quote["quoteId"]), sku: sku.to_owned(), quantity: 1, total_minor }
+}
+
+/// The note of an answer.
+pub fn done(key: String, order: &Value) -> Entry {
     Entry::Done {
         key,
         order_id: text(&order["orderId"]),

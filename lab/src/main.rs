@@ -3,9 +3,12 @@
 mod books;
 mod buyers;
 mod checks;
+mod in_flight;
 mod journal;
 mod matrix;
 mod notes;
+#[cfg(test)]
+mod points;
 mod report;
 mod shop;
 
@@ -49,6 +52,10 @@ struct Arguments {
     /// Where to keep the shops [default: a temporary folder, kept when something is wrong]
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
+    /// Instead: place so many orders while the payment provider is away, kill everything, and measure how long
+    /// it takes to come back
+    #[arg(long, value_name = "COUNT", conflicts_with_all = ["full", "sample", "only"])]
+    in_flight: Option<usize>,
     /// Where to write every cell as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -69,6 +76,9 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     let temporary = tempfile::tempdir().map_err(|e| Failure::io("a temporary folder", e))?;
     let folder = arguments.keep.clone().unwrap_or_else(|| temporary.path().to_owned());
     listed(&arguments.binary)?;
+    if let Some(count) = arguments.in_flight {
+        return recovery(arguments, &folder, count);
+    }
     let done = souk::commands::up::runtime()?.block_on(kill(arguments, &folder));
     let is_clean = done.as_ref().is_ok_and(|report| report.violations() == 0);
     if !is_clean && arguments.keep.is_none() {
@@ -80,6 +90,23 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         std::fs::write(path, report.json()).map_err(|e| Failure::io(path.display(), e))?;
     }
     verdict(&report, arguments.full && arguments.only.is_none())
+}
+
+fn recovery(arguments: &Arguments, folder: &Path, count: usize) -> Result<(), Failure> {
+    let measured = in_flight::measure(&arguments.binary, folder, count);
+    let recovery = souk::commands::up::runtime()?.block_on(measured)?;
+    output::line(&format!(
+        "{} sagas in flight; from SIGKILL to the first answer {} ms, to the last recovered saga {} ms; {} violations",
+        recovery.in_flight,
+        recovery.first_answer.as_millis(),
+        recovery.last_saga.as_millis(),
+        recovery.violations.len(),
+    ));
+    recovery.violations.iter().for_each(|violation| output::line(&format!("  VIOLATION: {violation}")));
+    match recovery.violations.len() {
+        0 => Ok(()),
+        n => Err(Failure::new(exit::DIFFERENCES, format!("{n} violation(s)"))),
+    }
 }
 
 fn verdict(report: &Report, is_whole: bool) -> Result<(), Failure> {

@@ -234,7 +234,7 @@ impl Bench {
     }
 }
 
-fn closed() -> Failure {
+pub fn closed() -> Failure {
     Failure::new(exit::GENERIC, "the shop was just opened")
 }
 

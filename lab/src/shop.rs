@@ -1,5 +1,6 @@
 //! One shop in a folder, with the customers' journal beside it, over all the lives of its process.
 use crate::books::Books;
+use crate::buyers;
 use crate::checks::{self, Violation};
 use crate::journal::{self, Entry, Journal};
 use crate::matrix::CELLS_PER_SHOP;
@@ -147,6 +148,21 @@ impl Shop {
     /// Notes what customers know.
     pub fn note(&self, entry: &Entry) -> Result<(), Failure> {
         self.journal.note(entry).map_err(|e| Failure::io("the journal", e))
+    }
+
+    /// Notes that a quote for one piece is about to be accepted.
+    pub fn note_place(&self, key: &str, quote: &Value) -> Result<(), Failure> {
+        self.note(&Entry::Sent { key: key.to_owned(), act: buyers::accepting(quote, PLENTY) })
+    }
+
+    /// Notes that it was.
+    pub fn note_done(&self, key: &str, order: &Value) -> Result<(), Failure> {
+        self.note(&buyers::done(key.to_owned(), order))
+    }
+
+    /// The folder of the stores.
+    pub fn data(&self) -> &Path {
+        &self.data
     }
 
     /// Waits until nothing is on its way; how long that took.

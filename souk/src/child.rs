@@ -57,9 +57,20 @@ impl Program {
     /// `souk up` in a process of its own, and in a group of its own when it is started by another program;
     /// killed with this one.
     pub fn spawn(&self, environment: &[(&str, &str)]) -> Result<Child, Failure> {
+        self.run(&["up"], environment)
+    }
+
+    /// `souk serve` with these roles, in a process of its own.
+    pub fn serve(&self, roles: &[&str]) -> Result<Child, Failure> {
+        let grpc = free_address().map_err(|e| Failure::io("a free port", e))?;
+        let words: Vec<_> = ["serve"].iter().chain(roles).copied().chain(["--grpc-listen", &grpc]).collect();
+        self.run(&words, &[])
+    }
+
+    fn run(&self, what: &[&str], environment: &[(&str, &str)]) -> Result<Child, Failure> {
         let mut words = self.before.iter().map(PathBuf::from).chain([self.path.clone()]);
         let mut command = Command::new(words.next().unwrap_or_else(|| self.path.clone()));
-        command.args(words).arg("up").arg("--data").arg(&self.data);
+        command.args(words).args(what).arg("--data").arg(&self.data);
         command.args(["--listen", &self.address, "--admin-listen", ""]);
         command.envs(environment.iter().copied());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);

@@ -86,7 +86,8 @@ async fn on_a_full_disk_reads_are_answered_writes_wait_and_room_is_all_it_takes(
     assert_eq!(status(&sales.get("/api/v1/stock?skus=LAMP").await), 200);
 
     std::fs::remove_file(ballast).expect("removed");
-    souk::rest::patiently(|| sales.post("/api/v1/stock:receive", &receipt(booked)))
+    let refused = receipt(booked);
+    souk::rest::patiently(|| sales.post("/api/v1/stock:receive", &refused))
         .await
         .expect("the same process writes again");
     let placed = checkout::everybody_places(shop.url(), buyers, 0, || {}).await;
