@@ -65,8 +65,8 @@ impl Books {
     /// The books of the shop under `data`.
     pub fn of(data: &Path) -> Result<(Books, Facts), Failure> {
         let facts = Facts::gather(data)?;
-        let mut books = Books::default();
-        books.orders = facts.orders.values().filter_map(sold).collect();
+        let orders = facts.orders.values().filter_map(sold).collect();
+        let mut books = Books { orders, ..Books::default() };
         for row in &facts.stock {
             let shelf = books.shelves.entry(row.sku.to_string()).or_default();
             shelf.on_hand += row.on_hand;
