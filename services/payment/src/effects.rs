@@ -11,6 +11,7 @@ use souk_eventstore::{CommitId, Decision, EventStore, Expected, Folded, Origin, 
 use souk_identity::ServiceIdentity;
 use souk_kernel::{Code, Error, Ids, Money, Rejection, Timestamp};
 use souk_rpc::{BoxFuture, Cx, Peers};
+use souk_telemetry::{crash_point, sometimes};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -181,10 +182,17 @@ impl Cashier {
 
     /// Asks what became of `step` and records it; `None` when the provider has no record of it.
     async fn find(&self, cx: &Cx, id: PaymentId, step: &Step) -> Result<Option<Folded<Payment>>, Error> {
+        crash_point!("effect.call.before", "find/{}", operation(step, id));
+        sometimes!("a provider was asked what became of a call");
         let question = self.provider.find(attempt(cx), step.key(id));
-        match within_attempt(question).await {
+        let found = within_attempt(question).await;
+        crash_point!("effect.call.after", "find/{}", operation(step, id));
+        match found {
             Ok(None) => Ok(None),
-            Ok(Some(answer)) => self.record(cx, id, step, answer, Source::Query).await.map(Some),
+            Ok(Some(answer)) => {
+                sometimes!("a provider had done what nobody had heard of");
+                self.record(cx, id, step, answer, Source::Query).await.map(Some)
+            }
             Err(why) => Err(self.doubt(cx, id, step, why).await),
         }
     }
@@ -196,7 +204,10 @@ impl Cashier {
         id: PaymentId,
         step: &Step,
     ) -> Result<Folded<Payment>, Error> {
-        match within_attempt(self.call(attempt(cx), payment, id, step)).await {
+        crash_point!("effect.call.before", "{}", operation(step, id));
+        let answered = within_attempt(self.call(attempt(cx), payment, id, step)).await;
+        crash_point!("effect.call.after", "{}", operation(step, id));
+        match answered {
             Ok(answer) => self.record(cx, id, step, answer, Source::Answer).await,
             Err(why) => Err(self.doubt(cx, id, step, why).await),
         }
@@ -271,6 +282,11 @@ impl Cashier {
         let lost = || Error::internal("a commit lost the state that it had read");
         Ok((payment.ok_or_else(lost)?, is_new))
     }
+}
+
+/// What kind of operation a step is: the middle of its key.
+fn operation(step: &Step, id: PaymentId) -> String {
+    step.key(id).split(':').nth(1).unwrap_or_default().to_owned()
 }
 
 fn origin(cx: &Cx) -> Origin {

@@ -8,6 +8,7 @@ use souk_contracts::provider::v1::ProviderService;
 use souk_eventstore::{CommitId, Committed, Decision, EventStore, Expected, Folded, Origin, StreamId, Work};
 use souk_kernel::{Clock, Code, Error};
 use souk_rpc::{BoxFuture, Cx};
+use souk_telemetry::{crash_point, sometimes};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
@@ -31,7 +32,9 @@ impl Simulator {
     async fn carry_out(&self, cx: &Cx, command: Command) -> Result<pb::Operation, Error> {
         let stream = StreamId::of::<Authorization>(command.authorization_key());
         let seen = self.store.state::<Authorization>(&stream).await?;
+        crash_point!("provider.effect.before", "{}", command.kind().name());
         let committed = self.decide(cx, &stream, seen.version(), command.clone()).await?;
+        crash_point!("provider.effect.after", "{}", command.kind().name());
         let is_first = committed.first.is_some() && !committed.replayed;
         let state = state_of(&committed, &stream)?;
         let token = domain::token_of(&state, &command);
@@ -43,7 +46,10 @@ impl Simulator {
         match delivery {
             Delivery::Prompt => {}
             Delivery::Late(after) => late(cx, after).await?,
-            Delivery::Lost => return Err(silence(cx).await),
+            Delivery::Lost => {
+                sometimes!("a provider's answer was lost");
+                return Err(silence(cx).await);
+            }
         }
         Ok(found)
     }

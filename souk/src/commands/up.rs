@@ -8,7 +8,7 @@ use souk_gateway::{Gateway, admin};
 use souk_host::{Config, Environment, Node, Settings};
 use souk_rpc::Peers;
 use souk_rpc::grpc::{GrpcChannel, GrpcServer};
-use souk_telemetry::{Stop, StopSource, logs, task};
+use souk_telemetry::{Stop, StopSource, crash, logs, task};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -120,6 +120,7 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 
 async fn run(config: &Config, roles: &[String], demo: bool) -> Result<(), Failure> {
     start_logs(config)?;
+    crash::arm(|name| std::env::var(name).ok()).map_err(|e| Failure::new(exit::CONFIGURATION, e))?;
     let mut signals = Signals::listen();
     let shop = Running::start(config, roles).await?;
     output::note(&shop.screen(config, roles));

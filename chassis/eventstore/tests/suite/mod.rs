@@ -123,11 +123,6 @@ impl Place {
         self.folder.is_some()
     }
 
-    /// Whether it outlives its store.
-    pub fn is_file(&self) -> bool {
-        self.folder.is_some()
-    }
-
     pub fn path(&self) -> std::path::PathBuf {
         self.folder.as_ref().expect("a store in a file").path().join("test.db")
     }
