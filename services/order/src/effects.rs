@@ -342,6 +342,8 @@ fn authorized(answer: Answer<Payment>) -> Outcome {
             PaymentStatus::Declined => Outcome::refused("PAYMENT_DECLINED", payment.decline_code),
             PaymentStatus::Voided => Outcome::refused("PAYMENT_DECLINED", "voided"),
             PaymentStatus::Authorizing | PaymentStatus::Unknown => Outcome::unknown("the provider is silent"),
+            PaymentStatus::RequiresAction => Outcome::unknown("the customer has not acted yet"),
+            PaymentStatus::AuthExpired => Outcome::unknown("the promise has expired"),
             PaymentStatus::PartiallyRefunded | PaymentStatus::Refunded | PaymentStatus::Unspecified => {
                 unexpected(payment.status)
             }

@@ -92,6 +92,7 @@ pub fn payment(payment_id: PaymentId, payment: &Payment) -> pb::Payment {
         refunded: money(payment.refunded_minor()),
         decline_code,
         updated_at: Some(souk_rpc::time::to_proto(payment.updated_at())),
+        ..pb::Payment::default()
     }
 }
 

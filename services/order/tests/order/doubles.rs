@@ -316,6 +316,8 @@ impl payment::PaymentService for World {
                 | Status::PartiallyCaptured
                 | Status::Declined
                 | Status::Voided
+                | Status::RequiresAction
+                | Status::AuthExpired
                 | Status::PartiallyRefunded => return Err(refused("PAYMENT_VOIDED")),
             }
             Ok(payment::CaptureResponse { payment: Some(books.payment(&request.payment_id)) })
@@ -349,6 +351,38 @@ impl payment::PaymentService for World {
             }
             Ok(payment::RefundResponse { payment: Some(books.payment(&request.payment_id)) })
         })
+    }
+
+    fn reauthorize(&self, _: Cx, _: payment::ReauthorizeRequest) -> Answer<payment::ReauthorizeResponse> {
+        not_here()
+    }
+
+    fn complete_action(
+        &self,
+        _: Cx,
+        _: payment::CompleteActionRequest,
+    ) -> Answer<payment::CompleteActionResponse> {
+        not_here()
+    }
+
+    fn handle_webhook(
+        &self,
+        _: Cx,
+        _: payment::HandleWebhookRequest,
+    ) -> Answer<payment::HandleWebhookResponse> {
+        not_here()
+    }
+
+    fn reconcile(&self, _: Cx, _: payment::ReconcileRequest) -> Answer<payment::ReconcileResponse> {
+        not_here()
+    }
+
+    fn list_payment_issues(
+        &self,
+        _: Cx,
+        _: payment::ListPaymentIssuesRequest,
+    ) -> Answer<payment::ListPaymentIssuesResponse> {
+        not_here()
     }
 
     fn get_payment(&self, _: Cx, _: payment::GetPaymentRequest) -> Answer<payment::GetPaymentResponse> {
