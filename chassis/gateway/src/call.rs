@@ -1,13 +1,14 @@
 //! From an HTTP request's parts to the bytes of a request message, and from the reply's bytes to lines.
+use crate::headers;
 use crate::percent;
-use crate::plan::{BodyPart, Endpoint};
+use crate::plan::{BodyPart, Endpoint, Raw};
 use crate::problem::Problem;
 use bytes::Bytes;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use souk_kernel::Invalid;
 use souk_transcode::{
     Fault, FieldPath, Limits, Schema, What, WireFault, embed, field_to_json, json_to_field,
-    json_to_proto_except, proto_to_json,
+    json_to_proto_except, proto_to_json, put_entry, put_raw,
 };
 
 /// The most variables of a query: 500 values of one list, which contracts allow, and a few others.
@@ -32,6 +33,10 @@ impl Endpoint {
                 return Err(Problem::bad_request("BODY_NOT_ALLOWED", "this call takes no body"));
             }
             BodyPart::None => Ok(()),
+            BodyPart::Raw(raw) => {
+                put_raw(schema, &raw.bytes, body, &mut message);
+                Ok(())
+            }
             // No body at all says as much as an empty object.
             BodyPart::Whole | BodyPart::Field(_) if body.is_empty() => Ok(()),
             BodyPart::Whole => {
@@ -56,8 +61,13 @@ impl Endpoint {
         }
         let mut invalid = Invalid::new();
         let mut seen: Vec<FieldPath> = self.variables.clone();
-        if let BodyPart::Field(path) = &self.body {
-            seen.push(path.clone());
+        match &self.body {
+            BodyPart::Field(path) => seen.push(path.clone()),
+            BodyPart::Raw(raw) => {
+                seen.push(raw.bytes.clone());
+                seen.extend(raw.headers.clone());
+            }
+            BodyPart::None | BodyPart::Whole => {}
         }
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -104,12 +114,38 @@ impl Endpoint {
         Ok(())
     }
 
+    /// How the body is passed on as it comes, if it is.
+    pub(crate) fn raw(&self) -> Option<&Raw> {
+        match &self.body {
+            BodyPart::Raw(raw) => Some(raw),
+            BodyPart::None | BodyPart::Whole | BodyPart::Field(_) => None,
+        }
+    }
+
     /// The JSON form of a response or of one item of a stream.
     pub(crate) fn decode(&self, schema: &Schema, reply: &Bytes, out: &mut Vec<u8>) -> Result<(), WireFault> {
         match &self.answer {
             None => proto_to_json(schema, self.output, reply, out),
             Some(path) => field_to_json(schema, path, reply, out),
         }
+    }
+}
+
+impl Raw {
+    /// Appends the request's headers that are passed on.
+    pub(crate) fn embed_headers(
+        &self,
+        schema: &Schema,
+        headers: &HeaderMap,
+        message: &mut Vec<u8>,
+    ) -> Result<(), Problem> {
+        let Some(path) = &self.headers else { return Ok(()) };
+        for name in &self.names {
+            if let Some(text) = headers::passed_on(headers, name)? {
+                put_entry(schema, path, name.as_str(), text, message);
+            }
+        }
+        Ok(())
     }
 }
 

@@ -263,6 +263,13 @@ fn curl(schema: &Schema, method: &Method, rule: &HttpRule) -> String {
     if policy.idempotency == Idempotency::Required {
         command.push_str(" \\\n  -H 'Idempotency-Key: NEW_FOR_EVERY_ATTEMPT'");
     }
+    if let Some(raw) = &method.raw_body {
+        for name in &raw.headers {
+            command.push_str(&format!(" \\\n  -H '{name}: …'"));
+        }
+        command.push_str(" \\\n  --data-binary @body");
+        return command;
+    }
     let body = match &rule.body {
         Body::None => None,
         Body::Whole => Some(example(schema, method.input, &except, 0)),

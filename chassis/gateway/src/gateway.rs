@@ -184,16 +184,23 @@ impl Gateway {
         if token.is_none() && endpoint.needs_token {
             return Err(headers::token_wanted());
         }
-        let media_type = headers::content_type(&head.headers)?;
+        let raw = endpoint.raw();
+        let media_type = match raw {
+            Some(_) => headers::uncompressed(&head.headers).map(|()| None)?,
+            None => Some(headers::content_type(&head.headers)?),
+        };
         let subtype = if endpoint.streaming { "x-ndjson" } else { "json" };
         if !headers::accepts(&head.headers, subtype) {
             return Err(headers::not_acceptable(&format!("application/{subtype}")));
         }
-        let body = inner.read(body).await?;
-        if media_type == MediaType::Missing && !body.is_empty() {
+        let body = inner.read(body, raw.map_or(usize::MAX, |raw| raw.bytes_max)).await?;
+        if media_type == Some(MediaType::Missing) && !body.is_empty() {
             return Err(headers::missing_content_type());
         }
-        let message = endpoint.encode(&inner.schema, &values, head.uri.query(), &body)?;
+        let mut message = endpoint.encode(&inner.schema, &values, head.uri.query(), &body)?;
+        if let Some(raw) = raw {
+            raw.embed_headers(&inner.schema, &head.headers, &mut message)?;
+        }
         let key = headers::key(&head.headers, endpoint.idempotency)?;
         let wait = headers::wait(&head.headers);
         let cx = Cx::new(endpoint.deadline(envelope.started, wait, inner.limits.stream_within))
@@ -328,16 +335,19 @@ impl Inner {
         }
     }
 
-    async fn read<B: Body<Data = Bytes> + Unpin>(&self, body: B) -> Result<Bytes, Problem> {
+    async fn read<B>(&self, body: B, own_max: usize) -> Result<Bytes, Problem>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
         if body.is_end_stream() {
             return Ok(Bytes::new());
         }
-        let limits = self.limits;
-        let read = timeout(limits.body_within, body::read(body, limits.body_bytes_max)).await;
+        let bytes_max = self.limits.body_bytes_max.min(own_max);
+        let read = timeout(self.limits.body_within, body::read(body, bytes_max)).await;
         let problem = match read {
             Ok(Ok(bytes)) => return Ok(bytes),
             Ok(Err(Unread::TooLarge)) => {
-                let detail = format!("a body may have at most {} bytes", limits.body_bytes_max);
+                let detail = format!("a body may have at most {bytes_max} bytes");
                 Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", detail)
             }
             Ok(Err(Unread::Broken)) => Problem::bad_request("MALFORMED_REQUEST", "the body cannot be read"),

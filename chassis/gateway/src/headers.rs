@@ -108,14 +108,22 @@ pub(crate) enum MediaType {
     Json,
 }
 
+/// A body that is not compressed, of whatever type.
+pub(crate) fn uncompressed(headers: &HeaderMap) -> Result<(), Problem> {
+    let identity = |value: &http::HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
+    if headers.get_all(header::CONTENT_ENCODING).iter().all(identity) {
+        return Ok(());
+    }
+    let detail = "a body must not be compressed";
+    let refused = Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", detail);
+    Err(refused.with_header(header::ACCEPT_ENCODING, "identity"))
+}
+
 /// JSON in UTF-8, not compressed; everything else is refused.
 pub(crate) fn content_type(headers: &HeaderMap) -> Result<MediaType, Problem> {
+    uncompressed(headers)?;
     let refused =
         |detail: &str| Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", detail);
-    let identity = |value: &http::HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
-    if !headers.get_all(header::CONTENT_ENCODING).iter().all(identity) {
-        return Err(refused("a body must not be compressed").with_header(header::ACCEPT_ENCODING, "identity"));
-    }
     let json = "a body must have the Content-Type application/json";
     let Some(value) = single(headers, &header::CONTENT_TYPE).map_err(|()| refused(json))? else {
         return Ok(MediaType::Missing);
@@ -136,6 +144,15 @@ fn is_json(value: &str) -> bool {
         name.eq_ignore_ascii_case("charset") && value.trim_matches('"').eq_ignore_ascii_case("utf-8")
     };
     json && parts.all(utf8)
+}
+
+/// The text of a header that is passed on; a second one, or one that is no text, is refused.
+pub(crate) fn passed_on<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>, Problem> {
+    let refused = |()| {
+        let detail = format!("the header {name} must come once at most, as visible ASCII");
+        Problem::bad_request("MALFORMED_REQUEST", detail)
+    };
+    single(headers, name).map_err(refused)
 }
 
 /// Whether the caller takes an answer of the type `application/<subtype>`.

@@ -82,8 +82,15 @@ impl Writer<'_> {
         }
         if let Some(body) = self.body(method, rule, template) {
             let required = needs_body(self.schema, method, rule, template);
-            operation["requestBody"] =
-                json!({ "required": required, "content": { "application/json": { "schema": body } } });
+            operation["requestBody"] = match method.raw_body {
+                // RFC 2046: an unknown type; nothing is read of it here.
+                Some(_) => {
+                    json!({ "required": required, "content": { "*/*": { "schema": { "type": "string", "format": "binary" } } } })
+                }
+                None => {
+                    json!({ "required": required, "content": { "application/json": { "schema": body } } })
+                }
+            };
         }
         operation
     }
@@ -106,6 +113,10 @@ impl Writer<'_> {
             let except: Vec<String> = bound(self.schema, method.input, rule, template);
             self.query(method.input, "", &except, 0, &mut parameters);
         }
+        let passed_on = method.raw_body.iter().flat_map(|raw| &raw.headers);
+        parameters.extend(passed_on.map(|name| {
+            parameter("header", name, false, json!({ "type": "string" }), "Passed on as it comes.")
+        }));
         parameters.extend(key_header(policy.idempotency));
         if rule.verb == "POST" && policy.success_status == ACCEPTED {
             parameters.push(prefer_header());
@@ -325,6 +336,7 @@ fn refusals(method: &Method, rule: &HttpRule, policy: &Policy) -> Vec<u16> {
         (404, true),
         (409, changes),
         (410, has_end),
+        (413, method.raw_body.is_some()),
         (415, rule.body != Body::None),
         (422, changes && takes_key),
         (503, true),

@@ -4,7 +4,8 @@ use crate::route::{RouteError, Routes, Template};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use souk_kernel::Timestamp;
 use souk_transcode::{
-    Auth, Body, Fault, FieldPath, HttpRule, Idempotency, Lifecycle, MessageId, Method, Schema, SchemaError,
+    Auth, Body, Fault, FieldPath, HttpRule, Idempotency, Lifecycle, MessageId, Method, RawBody, Schema,
+    SchemaError, takes_bytes, takes_texts_by_name,
 };
 use std::fmt;
 use std::time::Duration;
@@ -73,6 +74,20 @@ pub(crate) enum BodyPart {
     None,
     Whole,
     Field(FieldPath),
+    Raw(Raw),
+}
+
+/// A body that is passed on as it comes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Raw {
+    /// Where the bytes go.
+    pub(crate) bytes: FieldPath,
+    /// The largest body; the gateway's limit when that is smaller.
+    pub(crate) bytes_max: usize,
+    /// Where the headers go.
+    pub(crate) headers: Option<FieldPath>,
+    /// Which ones do.
+    pub(crate) names: Vec<HeaderName>,
 }
 
 /// When a method goes away, as headers.
@@ -152,7 +167,14 @@ fn endpoint(schema: &Schema, method: &Method, rule: &HttpRule) -> Result<Endpoin
         Body::Whole => BodyPart::Whole,
         Body::Field(name) => BodyPart::Field(resolve(method.input, name)?),
     };
-    if let BodyPart::Field(path) = &body
+    let body = match (&method.raw_body, body) {
+        (None, body) => body,
+        (Some(raw), BodyPart::Field(path)) => BodyPart::Raw(raw_body(schema, method, raw, path)?),
+        (Some(_), BodyPart::None | BodyPart::Whole | BodyPart::Raw(_)) => {
+            return Err("raw_body needs an address whose body is a field".to_owned());
+        }
+    };
+    if let BodyPart::Field(path) | BodyPart::Raw(Raw { bytes: path, .. }) = &body
         && variables.iter().any(|variable| variable.conflicts_with(path, schema))
     {
         return Err(format!("{} is bound by the path and by the body", path.name()));
@@ -176,6 +198,32 @@ fn endpoint(schema: &Schema, method: &Method, rule: &HttpRule) -> Result<Endpoin
         streaming: method.server_streaming,
         ending: method.lifecycle.as_ref().map(ending).transpose()?.unwrap_or_default(),
     })
+}
+
+fn raw_body(schema: &Schema, method: &Method, raw: &RawBody, bytes: FieldPath) -> Result<Raw, String> {
+    if !takes_bytes(schema, &bytes) {
+        return Err(format!("raw_body needs a field of type bytes, and {} is none", bytes.name()));
+    }
+    let headers = match raw.headers_field.as_str() {
+        "" => None,
+        name => Some(schema.path(method.input, name).map_err(|fault| fault.to_string())?),
+    };
+    if headers.as_ref().is_some_and(|path| !takes_texts_by_name(schema, path)) {
+        return Err(format!("raw_body: {} is no map<string, string>", raw.headers_field));
+    }
+    if headers.is_none() != raw.headers.is_empty() {
+        return Err("raw_body: headers and headers_field belong together".to_owned());
+    }
+    let name = |name: &String| {
+        let lower = HeaderName::from_lowercase(name.as_bytes());
+        lower.map_err(|_| format!("raw_body: {name} is no header in lower case"))
+    };
+    let names = raw.headers.iter().map(name).collect::<Result<_, _>>()?;
+    let bytes_max = match raw.bytes_max {
+        0 => usize::MAX,
+        bytes_max => usize::try_from(bytes_max).unwrap_or(usize::MAX),
+    };
+    Ok(Raw { bytes, bytes_max, headers, names })
 }
 
 fn variable(schema: &Schema, method: &Method, name: &str) -> Result<FieldPath, String> {

@@ -379,6 +379,48 @@ async fn the_address_alone_leads_to_the_documentation() {
     assert_eq!(bench.send("POST /", &[], "").await.status, 404);
 }
 
+#[tokio::test]
+async fn a_raw_body_is_passed_on_with_the_headers_that_are_named() {
+    let bench = Bench::new();
+    let signed = [("content-type", "text/plain"), ("x-signature", "t=1,v1=ab"), ("x-secret", "no"), TOKEN];
+    for (body, base64) in [("{not json", "e25vdCBqc29u"), ("", "")] {
+        let answer = bench.send("POST /hooks/acme?note=n", &signed, body).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let headers = serde_json::json!({ "x-signature": "t=1,v1=ab" });
+        let parcel =
+            serde_json::json!({ "sender": "acme", "headers": headers, "content": base64, "note": "n" });
+        assert_eq!(answer.json(), parcel);
+    }
+    let answer = bench.send("POST /hooks/acme", &[], "0123456789abcdef").await;
+    assert_eq!(
+        (answer.status, &answer.json()["headers"]),
+        (200, &serde_json::json!({})),
+        "as large as may be"
+    );
+}
+
+#[tokio::test]
+async fn a_raw_body_is_refused_exactly() {
+    let twice = [("x-signature", "a"), ("x-signature", "b")];
+    refuses(&[
+        ("POST /hooks/a", &[], "0123456789abcdefg", (413, "PAYLOAD_TOO_LARGE", "")),
+        ("POST /hooks/a", &[("content-encoding", "gzip")], "x", (415, "UNSUPPORTED_MEDIA_TYPE", "")),
+        ("POST /hooks/a", &twice, "x", (400, "MALFORMED_REQUEST", "")),
+        ("POST /hooks/a", &[("x-sent-at", "\u{e9}")], "x", (400, "MALFORMED_REQUEST", "")),
+        ("POST /hooks/a?content=eA", &[], "x", (400, "INVALID_ARGUMENT", "content")),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn the_documentation_says_what_a_raw_body_is() {
+    let document: serde_json::Value = serde_json::from_slice(Bench::new().gateway.openapi()).expect("JSON");
+    let take = &document["paths"]["/hooks/{sender}"]["post"];
+    assert_eq!(take["requestBody"]["content"]["*/*"]["schema"]["format"], "binary");
+    let names = take["parameters"].as_array().expect("a list").iter().map(|p| p["name"].clone());
+    assert_eq!(names.collect::<Vec<_>>(), ["sender", "note", "x-signature", "x-sent-at"]);
+}
+
 /// Each mistake in a contract stops the start, with the method's name.
 #[test]
 fn a_contract_that_cannot_be_served_stops_the_start() {
@@ -389,7 +431,7 @@ fn a_contract_that_cannot_be_served_stops_the_start() {
                rpc Good(M) returns (M) {{ option (google.api.http) = {{ get: \"/good/{{id}}\" }}; option (souk.api.v1.policy) = {{ auth: AUTH_PUBLIC }}; }}
                rpc Call(M) returns (M) {{ option (google.api.http) = {{ {rule} }}; {policy} }}
              }}
-             message M {{ string id = 1; repeated string ids = 2; M m = 3; }}"
+             message M {{ string id = 1; repeated string ids = 2; M m = 3; bytes b = 4; map<string, string> h = 5; }}"
         );
         let folder =
             std::env::temp_dir().join(format!("souk-gateway-{}-{:x}", std::process::id(), hash(&proto)));
@@ -403,7 +445,9 @@ fn a_contract_that_cannot_be_served_stops_the_start() {
         Gateway::new(&set, Peers::new(), options()).map(|_| ())
     };
     let public = "option (souk.api.v1.policy) = { auth: AUTH_PUBLIC };";
+    let raw = |raw: &str| format!("{public} option (souk.api.v1.raw_body) = {{ {raw} }};");
     assert!(start("get: \"/fine\"", public).is_ok());
+    assert!(start("post: \"/f\" body: \"b\"", &raw("headers_field: \"h\" headers: \"a\"")).is_ok());
     for (rule, policy) in [
         ("get: \"/x\"", ""),
         ("get: \"/x\"", "option (souk.api.v1.policy) = { timeout_ms: 5 };"),
@@ -419,6 +463,14 @@ fn a_contract_that_cannot_be_served_stops_the_start() {
         ("post: \"/x\" body: \"nothing\"", public),
         ("post: \"/x/{m.id}\" body: \"m\"", public),
         ("get: \"/x\" response_body: \"nothing\"", public),
+        ("post: \"/x\" body: \"id\"", &raw("")),
+        ("post: \"/x\" body: \"*\"", &raw("")),
+        ("get: \"/x\"", &raw("")),
+        ("post: \"/x/{b}\" body: \"b\"", &raw("")),
+        ("post: \"/x\" body: \"b\"", &raw("headers_field: \"ids\" headers: \"a\"")),
+        ("post: \"/x\" body: \"b\"", &raw("headers_field: \"h\"")),
+        ("post: \"/x\" body: \"b\"", &raw("headers: \"a\"")),
+        ("post: \"/x\" body: \"b\"", &raw("headers_field: \"h\" headers: \"X-Sig\"")),
     ] {
         let error = start(rule, policy).expect_err(rule);
         assert!(

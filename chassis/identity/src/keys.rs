@@ -153,6 +153,11 @@ impl Signer {
         self.key.public()
     }
 
+    /// The signature of `bytes`, for secrets that follow from the key.
+    pub(crate) fn sign_bytes(&self, bytes: &[u8]) -> [u8; 64] {
+        self.key.pair.sign(bytes).as_ref().try_into().expect("an Ed25519 signature has 64 bytes")
+    }
+
     /// A token (JWS compact form) that says `claims`.
     pub fn sign(&self, claims: &Claims) -> String {
         let payload = serde_json::to_vec(claims).expect("claims are strings and numbers");

@@ -27,9 +27,11 @@ mod keys;
 mod principal;
 mod service;
 mod verifier;
+mod webhook;
 
 pub use claims::{AUDIENCE_ALL, Claims, ISSUER};
 pub use keys::{KeyError, KeySet, PublicKey, Signer, SigningKey};
 pub use principal::{Kind, Principal};
 pub use service::{SERVICE_TOKEN_TTL, ServiceIdentity};
 pub use verifier::{LEEWAY, TOKEN_BYTES_MAX, TokenError, Verifier};
+pub use webhook::{WEBHOOK_TOLERANCE, WebhookError, WebhookSecret};

@@ -540,6 +540,7 @@ fn method(bytes: &[u8], service: &str) -> Done<(Method, String, String)> {
         http: Vec::new(),
         policy: None,
         lifecycle: None,
+        raw_body: None,
         idempotency_level: 0,
         deprecated: false,
         comment: String::new(),

@@ -37,6 +37,7 @@ mod json;
 mod known;
 mod options;
 mod path;
+mod raw;
 mod scalar;
 mod schema;
 mod sink;
@@ -48,9 +49,10 @@ pub use fault::{Fault, What};
 pub use from_json::{Limits, json_to_field, json_to_proto, json_to_proto_except};
 pub use json::{check_json, put_json_text};
 pub use path::{FieldPath, embed, embed_field};
+pub use raw::{put_entry, put_raw, takes_bytes, takes_texts_by_name};
 pub use schema::{
     Auth, Body, Cardinality, Enum, EnumId, EnumValue, Field, HttpRule, Idempotency, Kind, Lifecycle, Message,
-    MessageId, Method, Policy, Schema, SchemaError, Service, Shape,
+    MessageId, Method, Policy, RawBody, Schema, SchemaError, Service, Shape,
 };
 pub use to_json::{field_to_json, proto_to_json};
 pub use wire::WireFault;

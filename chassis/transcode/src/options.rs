@@ -1,6 +1,6 @@
 //! The options of methods and enum values, out of descriptors.
 use crate::descriptor::{Done, records};
-use crate::schema::{Auth, Body, HttpRule, Idempotency, Lifecycle, Method, Policy};
+use crate::schema::{Auth, Body, HttpRule, Idempotency, Lifecycle, Method, Policy, RawBody};
 use crate::wire::{Value, text};
 
 /// The numbers of the extensions that matter.
@@ -10,6 +10,7 @@ const LIFECYCLE: u32 = 50_101;
 const HTTP_STATUS: u32 = 50_102;
 const REQUIRED: u32 = 50_103;
 const EXAMPLE: u32 = 50_104;
+const RAW_BODY: u32 = 50_105;
 
 /// What the options of a field tell its readers: whether it is required, and an example of it.
 pub(crate) fn field_documentation(options: &[u8]) -> Done<(bool, String)> {
@@ -33,6 +34,7 @@ pub(crate) fn http_status(options: &[u8]) -> Done<Option<u16>> {
 pub(crate) fn method_options(bytes: &[u8], method: &mut Method) -> Done<()> {
     // An option may be written in parts, which protobuf merges: so does concatenation.
     let (mut http, mut policy, mut lifecycle) = (Vec::new(), None::<Vec<u8>>, None::<Vec<u8>>);
+    let mut raw_body = None::<Vec<u8>>;
     for (number, value) in records(bytes)? {
         match (number, value) {
             (33, Value::Varint(n)) => method.deprecated = n != 0,
@@ -40,12 +42,14 @@ pub(crate) fn method_options(bytes: &[u8], method: &mut Method) -> Done<()> {
             (HTTP, Value::Bytes(part)) => http.extend_from_slice(part),
             (POLICY, Value::Bytes(part)) => policy.get_or_insert_default().extend_from_slice(part),
             (LIFECYCLE, Value::Bytes(part)) => lifecycle.get_or_insert_default().extend_from_slice(part),
+            (RAW_BODY, Value::Bytes(part)) => raw_body.get_or_insert_default().extend_from_slice(part),
             _ => {}
         }
     }
     http_rules(&http, true, &mut method.http)?;
     method.policy = policy.as_deref().map(read_policy).transpose()?;
     method.lifecycle = lifecycle.as_deref().map(read_lifecycle).transpose()?;
+    method.raw_body = raw_body.as_deref().map(read_raw_body).transpose()?;
     Ok(())
 }
 
@@ -136,6 +140,19 @@ fn read_lifecycle(bytes: &[u8]) -> Done<Lifecycle> {
         }
     }
     Ok(lifecycle)
+}
+
+fn read_raw_body(bytes: &[u8]) -> Done<RawBody> {
+    let mut raw = RawBody::default();
+    for (number, value) in records(bytes)? {
+        match (number, value) {
+            (1, Value::Bytes(field)) => raw.headers_field = text(field)?.to_owned(),
+            (2, Value::Bytes(header)) => raw.headers.push(text(header)?.to_owned()),
+            (3, Value::Varint(n)) => raw.bytes_max = u32::try_from(n).unwrap_or(u32::MAX),
+            _ => {}
+        }
+    }
+    Ok(raw)
 }
 
 /// The last varint with this number.

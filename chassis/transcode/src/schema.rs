@@ -227,6 +227,8 @@ pub struct Method {
     pub policy: Option<Policy>,
     /// When it goes away, if the option is set.
     pub lifecycle: Option<Lifecycle>,
+    /// How the body of a request is passed on as it comes, if the option is set.
+    pub raw_body: Option<RawBody>,
     /// Whether the standard option says that it has no side effects (1) or may be repeated (2).
     pub idempotency_level: u32,
     /// Whether the proto file marks it deprecated.
@@ -306,6 +308,17 @@ pub enum Idempotency {
     Optional,
     /// A call without a key is refused.
     Required,
+}
+
+/// The option for bodies that are passed on as they come.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RawBody {
+    /// The field that the headers go into; empty for none.
+    pub headers_field: String,
+    /// The headers that are passed on.
+    pub headers: Vec<String>,
+    /// The largest body; 0 for the usual limit.
+    pub bytes_max: u32,
 }
 
 /// The lifecycle option. Times are RFC 3339.
