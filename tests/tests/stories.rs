@@ -303,8 +303,9 @@ async fn what_the_provider_tells_in_any_manner_counts_once(house: &House) {
     assert_eq!(ledger(house).await, [("provider_clearing".into(), 4_000), ("revenue".into(), -4_000)]);
     let issues = house.staff(Role::Support).get("/api/v1/payment-issues").expect(200).await;
     assert_eq!(issues["issues"], json!([]));
-    let nobody = house.nobody().post("/webhooks/payments/sim", &json!({"id": "evt_1"}));
-    assert_eq!(nobody.refused(401).await, "BAD_SIGNATURE");
+    let nobody = house.nobody();
+    let forged = nobody.post("/webhooks/payments/sim", &json!({"id": "evt_1"}));
+    assert_eq!(forged.refused(401).await, "BAD_SIGNATURE");
 }
 
 async fn half_an_hour_of_doubt_ends_the_sale_and_holds_nothing(house: &House) {

@@ -83,7 +83,7 @@ impl Cashier {
 }
 
 fn about(notice: &Notice) -> Option<StreamId> {
-    notice.payment_id().map(|payment_id| StreamId::of::<Payment>(payment_id))
+    notice.payment_id().map(StreamId::of::<Payment>)
 }
 
 fn try_again(id: &str, tries: u32, now: Timestamp) -> Timer {
