@@ -55,7 +55,7 @@ struct Provider {
 impl Provider {
     /// Provider and shop run under one key on a laptop, so the secret that they share follows from it.
     fn merchant(&self, own: &Resources) -> Option<Merchant> {
-        let secret = WebhookSecret::derived(&own.signer, souk_payment::adapter::WEBHOOK_PURPOSE);
+        let secret = WebhookSecret::derived(&own.signer, souk_payment::effects::adapter::WEBHOOK_PURPOSE);
         self.merchant.clone().map(|address| Merchant { address, secret })
     }
 }

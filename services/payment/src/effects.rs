@@ -3,7 +3,13 @@
 //! There is one path for the first call, for a retry and for what a crash left behind: the state says what
 //! is not settled, the provider is asked by key, and only what it has no record of is called again, with
 //! the same key. A call without an answer is a doubt and never a refusal.
-pub use crate::adapter::RpcProvider;
+pub mod adapter;
+mod alarms;
+mod intake;
+pub mod reconcile;
+
+pub use adapter::RpcProvider;
+
 use crate::domain::notice::Notice;
 use crate::domain::{
     self, Alarm, Answer, Command, Next, Payment, PaymentEvent, Promise, Source, Step, TimerChange, Void,

@@ -3,20 +3,16 @@
 //! The service owns one stream per payment. Every operation at the provider is recorded as an intent before
 //! it is called and as an outcome afterwards; what has no answer is asked for by key, never called with a
 //! new one. Card numbers never enter, only tokens of payment methods.
-pub mod adapter;
-pub mod alarms;
 pub mod domain;
 pub mod effects;
 pub mod grpc;
-pub mod intake;
 pub mod invariants;
 pub mod proto;
 pub mod published;
-pub mod reconcile;
 pub mod views;
 
-use adapter::{RpcProvider, WEBHOOK_PURPOSE};
 use effects::Cashier;
+use effects::adapter::{RpcProvider, WEBHOOK_PURPOSE};
 use grpc::Counter;
 use souk_contracts::payment::v1::payment_service;
 use souk_eventstore::{Publish, View};

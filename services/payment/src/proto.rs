@@ -3,7 +3,7 @@ use crate::domain::reconciliation::Mismatch;
 use crate::domain::{
     Command, Dispute, DisputeStage, Movement, OperationId, Outcome, Payment, Promise, Refusal, Status, Want,
 };
-use crate::reconcile::Compared;
+use crate::effects::reconcile::Compared;
 use crate::views::Issue;
 use souk_contracts::payment::v1 as pb;
 use souk_contracts::terms::{OrderId, PaymentId, money_from_proto, money_to_proto};

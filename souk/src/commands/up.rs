@@ -409,7 +409,7 @@ fn payment_webhook(
             if gateway.port() == 0 {
                 return Ok(None);
             }
-            let path = format!("/webhooks/payments/{}", souk_payment::adapter::NAME);
+            let path = format!("/webhooks/payments/{}", souk_payment::effects::adapter::NAME);
             format!("http://{gateway}{path}").parse().map(Some).map_err(mistake)
         }
         address => address.parse().map(Some).map_err(mistake),

@@ -67,7 +67,8 @@ fn check_service(house: &House, service: &Package) -> Vec<Finding> {
 
 fn has_its_place(service: &Package, inside: &str) -> bool {
     let beside = ["Cargo.toml", "README.md"].contains(&inside);
-    let below = ["tests/", "events/", "src/domain/"].iter().any(|folder| inside.starts_with(folder));
+    let below =
+        ["tests/", "events/", "src/domain/", "src/effects/"].iter().any(|folder| inside.starts_with(folder));
     let source =
         inside.strip_prefix("src/").is_some_and(|name| FILES.contains(&name) || is_saga(service, name));
     beside || below || source

@@ -444,11 +444,8 @@ fn golden_files_hold_every_stored_shape() {
             at,
         }),
     ];
-    let mut examples = examples.to_vec();
-    examples.extend(movement_examples(reason));
-    examples.extend(later_examples());
-    examples.extend(latest_examples());
-    golden::check(env!("CARGO_MANIFEST_DIR"), &examples);
+    let more = [movement_examples(reason), later_examples(), latest_examples()].concat();
+    golden::check(env!("CARGO_MANIFEST_DIR"), &[examples.to_vec(), more].concat());
 }
 
 fn movement_examples(reason: String) -> Vec<PaymentEvent> {

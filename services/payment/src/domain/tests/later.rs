@@ -54,7 +54,7 @@ fn a_promise_expires_but_for_what_was_taken() {
 #[test]
 fn a_capture_that_came_too_late_tells_that_the_promise_is_over() {
     let late = declined(wants_capture("a", gbp(600)), "authorization_expired");
-    let events = history(&held_and(&[late.clone()]));
+    let events = history(&held_and(std::slice::from_ref(&late)));
     assert_eq!(kinds(&events[3..]), ["CaptureRefused", "AuthorizationExpired"]);
     let events = history(&held_and(&[open(wants_capture("b", gbp(100))), late]));
     assert_eq!(kinds(&events[4..]), ["CaptureRefused"], "the other one may have come in time");

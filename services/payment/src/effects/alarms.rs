@@ -5,8 +5,8 @@ use crate::domain::{
     self, ACTION_EXPIRED, Alarm, Answer, Command, OperationId, Payment, PaymentEvent, Promise, Source, Step,
     TimerChange, Void, Waiting, Want,
 };
+use crate::effects::intake::NOTICE_TIMER;
 use crate::effects::{ATTEMPT_TIMEOUT, Cashier, timer as timer_of, within_attempt};
-use crate::intake::NOTICE_TIMER;
 use souk_contracts::terms::PaymentId;
 use souk_eventstore::{CommitError, CommitId, Decision, Expected, Origin, StreamId, Timer, Work};
 use souk_kernel::Timestamp;
