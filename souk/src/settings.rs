@@ -61,6 +61,12 @@ pub const KEYS: &[Key] = &[
         help: "how long a stopping server still takes new calls, so that balancers notice",
     },
     Key {
+        name: "provider.webhook_url",
+        kind: Kind::Text,
+        default: "",
+        help: "where the payment provider simulator sends its notifications; empty: the own gateway, off: nowhere",
+    },
+    Key {
         name: "peers.user",
         kind: Kind::Address,
         default: "127.0.0.1:8082",

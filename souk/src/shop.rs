@@ -4,7 +4,9 @@ use souk_carrier::{Carrier, Messenger, Notice};
 use souk_contracts::shipping::v1::{HandleCarrierWebhookRequest, ShippingServiceClient};
 use souk_eventstore::{Publish, View};
 use souk_host::{Config, Process, Resources, Service};
+use souk_identity::WebhookSecret;
 use souk_kernel::Error;
+use souk_provider::Merchant;
 use souk_rpc::{Bound, BoxFuture, Cx};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +22,8 @@ const NOTICE_PATIENCE: Duration = Duration::from_secs(5);
 pub struct Choices {
     /// How people and partners are told things.
     pub notification: souk_notification::Options,
+    /// Where the simulated payment provider sends what it has to tell; `None`: nowhere.
+    pub payment_webhook: Option<souk_provider::Address>,
 }
 
 impl Choices {
@@ -33,7 +37,7 @@ impl Choices {
                 mistakes.iter().map(|(option, sentence)| format!("notification.{option} {sentence}"));
             Failure::new(exit::CONFIGURATION, sentences.collect::<Vec<_>>().join("\n"))
         })?;
-        Ok(Self { notification })
+        Ok(Self { notification, payment_webhook: None })
     }
 }
 
@@ -46,7 +50,7 @@ pub fn services(choices: &Choices) -> Vec<Box<dyn Service>> {
         Box::new(souk_order::service()),
         Box::new(souk_payment::service()),
         Box::new(souk_inventory::service()),
-        Box::new(Provider),
+        Box::new(Provider { merchant: choices.payment_webhook.clone() }),
         Box::new(souk_shipping::service()),
         Box::new(CarrierRole),
         Box::new(souk_notification::service(choices.notification.clone())),
@@ -68,7 +72,18 @@ pub fn contracts_of(role: &str) -> Vec<String> {
 }
 
 /// The simulated payment provider, run beside the shop because nobody has a real one on a laptop.
-struct Provider;
+struct Provider {
+    /// Where it sends what it has to tell.
+    merchant: Option<souk_provider::Address>,
+}
+
+impl Provider {
+    /// Provider and shop run under one key on a laptop, so the secret that they share follows from it.
+    fn merchant(&self, own: &Resources) -> Option<Merchant> {
+        let secret = WebhookSecret::derived(&own.signer, souk_payment::effects::adapter::WEBHOOK_PURPOSE);
+        self.merchant.clone().map(|address| Merchant { address, secret })
+    }
+}
 
 impl Service for Provider {
     fn name(&self) -> &'static str {
@@ -84,7 +99,13 @@ impl Service for Provider {
     }
 
     fn serve(&self, own: &Resources) -> Vec<Bound> {
-        souk_provider::bind(own.store.clone(), own.clock.clone(), own.guard.clone())
+        let merchant = self.merchant(own);
+        souk_provider::bind(own.store.clone(), own.clock.clone(), own.guard.clone(), merchant)
+    }
+
+    fn processes(&self, own: &Resources) -> Vec<Box<dyn Process>> {
+        let timers = souk_provider::timers(own.store.clone(), own.clock.clone(), self.merchant(own));
+        timers.into_iter().map(|timers| Box::new(timers) as Box<dyn Process>).collect()
     }
 }
 

@@ -16,6 +16,9 @@ in_every_shape!(
     a_paid_order_is_called_off_and_refunded_once,
     a_refund_whose_answer_is_lost_is_paid_once,
     a_capture_that_is_refused_waits_for_a_person,
+    a_customer_confirms_the_payment_at_the_bank,
+    a_dispute_keeps_the_money_away_until_it_is_won,
+    what_the_provider_tells_in_any_manner_counts_once,
     half_an_hour_of_doubt_ends_the_sale_and_holds_nothing,
     a_key_said_twice_is_one_order,
     clicks_at_once_are_all_counted_and_each_once,
@@ -249,6 +252,64 @@ async fn a_capture_that_is_refused_waits_for_a_person(house: &House) {
 
 /// The provider says nothing for some seconds, whether it has promised the money or not. Meanwhile half an hour
 /// passes: the reservation runs out, and so does the time to confirm.
+async fn a_customer_confirms_the_payment_at_the_bank(house: &House) {
+    house.sells("LAMP", 1_000, 10).await;
+    let guest = house.guest().await;
+    let quote = guest.wants("LAMP", 2).await;
+    let order = guest.accepts(&quote, "requires_action").await;
+    let asked = async || {
+        let payment = payment(house, &order).await;
+        Some(payment).filter(|payment| payment["status"] == "PAYMENT_STATUS_REQUIRES_ACTION")
+    };
+    let asked = eventually("the customer is asked to act", asked).await;
+    assert!(asked["actionUrl"].as_str().is_some_and(|url| url.starts_with("https://")), "{asked}");
+    let id = asked["paymentId"].as_str().expect("a payment has an id");
+    let act = format!("/api/v1/payments/{id}:completeAction");
+    let stranger = house.guest().await;
+    assert_eq!(stranger.post(&act, &json!({})).refused(404).await, "NOT_FOUND");
+    let done = guest.post(&act, &json!({})).expect(200).await;
+    assert_eq!(done["payment"]["status"], "PAYMENT_STATUS_AUTHORIZED");
+    let look = async || Some(guest.order(&order).await).filter(|order| status_of(order) == "CONFIRMED");
+    let order = eventually("the order is confirmed", look).await;
+    guest.order_paid(&order, "CAPTURED").await;
+    assert_eq!(ledger(house).await, [("provider_clearing".into(), 2_000), ("revenue".into(), -2_000)]);
+    house.at_rest().await;
+}
+
+async fn a_dispute_keeps_the_money_away_until_it_is_won(house: &House) {
+    house.sells("LAMP", 1_000, 10).await;
+    let guest = house.guest().await;
+    let order = guest.buys("LAMP", 2, "dispute_won").await;
+    let away = [("disputes".to_owned(), 2_000), ("revenue".to_owned(), -2_000)];
+    let look = async || Some(ledger(house).await).filter(|ledger| *ledger == away);
+    eventually("the customer's bank takes the money back", look).await;
+    assert_eq!(payment(house, &order).await["disputes"][0]["status"], "DISPUTE_STATUS_OPEN");
+    house.advance(Duration::from_secs(10));
+    let ours = [("provider_clearing".to_owned(), 2_000), ("revenue".to_owned(), -2_000)];
+    let look = async || Some(ledger(house).await).filter(|ledger| *ledger == ours);
+    eventually("the dispute is won", look).await;
+    assert_eq!(payment(house, &order).await["disputes"][0]["status"], "DISPUTE_STATUS_WON");
+    house.at_rest().await;
+}
+
+async fn what_the_provider_tells_in_any_manner_counts_once(house: &House) {
+    house.sells("LAMP", 1_000, 10).await;
+    for manner in ["webhook_duplicate", "webhook_reordered", "webhook_before_reply", "webhook_missing"] {
+        let guest = house.guest().await;
+        let order = guest.buys("LAMP", 1, manner).await;
+        assert_eq!(status_of(&order), "CONFIRMED", "{manner}");
+        guest.order_paid(&order, "CAPTURED").await;
+    }
+    house.advance(Duration::from_secs(60));
+    house.at_rest().await;
+    assert_eq!(ledger(house).await, [("provider_clearing".into(), 4_000), ("revenue".into(), -4_000)]);
+    let issues = house.staff(Role::Support).get("/api/v1/payment-issues").expect(200).await;
+    assert_eq!(issues["issues"], json!([]));
+    let nobody = house.nobody();
+    let forged = nobody.post("/webhooks/payments/sim", &json!({"id": "evt_1"}));
+    assert_eq!(forged.refused(401).await, "BAD_SIGNATURE");
+}
+
 async fn half_an_hour_of_doubt_ends_the_sale_and_holds_nothing(house: &House) {
     house.sells("LAMP", 1_000, 10).await;
     let mut orders = Vec::new();

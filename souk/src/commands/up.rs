@@ -243,7 +243,9 @@ impl Running {
         let mut settings = Settings::at(settings::data_dir(config));
         settings.cache_bytes_max = usize::try_from(config.size("store.cache")).unwrap_or(usize::MAX);
         settings.round_trip = given.round_trip;
-        let services = shop::services_named(roles, &shop::Choices::of(config)?);
+        let mut choices = shop::Choices::of(config)?;
+        choices.payment_webhook = payment_webhook(config, public.as_ref())?;
+        let services = shop::services_named(roles, &choices);
         let node = Node::start(&services, &given.environment, &settings, peers).await?;
         let (source, stop) = Stop::new();
         let (draining, drain) = Stop::new();
@@ -388,6 +390,32 @@ fn grpc_addresses(config: &Config, roles: &[String]) -> Vec<SocketAddr> {
         Some(address) => vec![address],
         None if own.len() == ROLES.len() => Vec::new(),
         None => own.iter().map(|(role, _)| config.address(&format!("peers.{role}"))).collect(),
+    }
+}
+
+/// Where the payment provider sends what it has to tell: as configured, else the gateway of this process, or the one
+/// that is configured if its port is.
+fn payment_webhook(
+    config: &Config,
+    public: Option<&TcpListener>,
+) -> Result<Option<souk_provider::Address>, Failure> {
+    let configured = config.text("provider.webhook_url");
+    let mistake = |e| Failure::new(exit::CONFIGURATION, format!("provider.webhook_url {e}"));
+    match configured {
+        "off" => Ok(None),
+        "" => {
+            let bound = public.and_then(|listener| listener.local_addr().ok());
+            let mut gateway = bound.unwrap_or_else(|| config.address("gateway.listen"));
+            if gateway.ip().is_unspecified() {
+                gateway.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+            }
+            if gateway.port() == 0 {
+                return Ok(None);
+            }
+            let path = format!("/webhooks/payments/{}", souk_payment::effects::adapter::NAME);
+            format!("http://{gateway}{path}").parse().map(Some).map_err(mistake)
+        }
+        address => address.parse().map(Some).map_err(mistake),
     }
 }
 

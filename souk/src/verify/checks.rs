@@ -206,10 +206,7 @@ fn came_to_nothing(facts: &Facts) -> Vec<String> {
 
 /// What is promised or taken and not given back.
 fn kept(payment: &Payment) -> i64 {
-    let is_voided = *payment.void() == souk_payment::domain::Void::Done;
-    let taken = payment.captured_minor() - payment.refunded_minor();
-    let promised = if is_voided || payment.has_captures() { 0 } else { payment.authorized_minor() };
-    taken + promised
+    payment.captured_minor() - payment.refunded_minor() + payment.left_minor()
 }
 
 fn orphans(facts: &Facts) -> Vec<String> {
@@ -258,8 +255,10 @@ fn ledger(facts: &Facts) -> Vec<String> {
             .payments
             .values()
             .filter(|(payment, _)| payment.request().is_some_and(|r| r.amount.currency() == currency));
-        let net: i64 =
-            of_payments.map(|(payment, _)| payment.captured_minor() - payment.refunded_minor()).sum();
+        let owed = |payment: &Payment| {
+            payment.captured_minor() - payment.refunded_minor() - payment.disputed_minor()
+        };
+        let net: i64 = of_payments.map(|(payment, _)| owed(payment)).sum();
         if sum != 0 || clearing != net {
             broken.push(format!(
                 "{currency}: the accounts add up to {sum}, clearing is {clearing}, payments say {net}"

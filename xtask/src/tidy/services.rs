@@ -4,7 +4,7 @@ use super::masked::{line_of, words};
 use super::{Finding, README_LINES_MAX};
 
 /// Files of a service that may have parts, in a folder of the same name.
-const FOLDERS: [&str; 3] = ["src/domain/", "src/proto/", "src/grpc/"];
+const FOLDERS: [&str; 4] = ["src/domain/", "src/proto/", "src/grpc/", "src/effects/"];
 
 /// Those of them that are pure like the file they belong to.
 const PURE_FOLDERS: [&str; 2] = ["domain/", "proto/"];
