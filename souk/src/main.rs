@@ -38,6 +38,8 @@ enum Command {
     Parked(commands::operate::Parked),
     Redrive(commands::operate::Redrive),
     Config(commands::config::Show),
+    #[command(name = "__crash-points", hide = true)]
+    CrashPoints(commands::crash_points::CrashPoints),
 }
 
 fn main() -> ExitCode {
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         Command::Parked(parked) => parked.run(file),
         Command::Redrive(redrive) => redrive.run(file),
         Command::Config(config) => config.run(file),
+        Command::CrashPoints(points) => points.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

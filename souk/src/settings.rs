@@ -14,6 +14,7 @@ pub const ROLES: &[(&str, u16)] = &[
     ("provider", 8088),
     ("shipping", 8089),
     ("carrier", 8090),
+    ("notification", 8091),
 ];
 
 /// The role that answers the public.
@@ -60,6 +61,12 @@ pub const KEYS: &[Key] = &[
         help: "how long a stopping server still takes new calls, so that balancers notice",
     },
     Key {
+        name: "provider.webhook_url",
+        kind: Kind::Text,
+        default: "",
+        help: "where the payment provider simulator sends its notifications; empty: the own gateway, off: nowhere",
+    },
+    Key {
         name: "peers.user",
         kind: Kind::Address,
         default: "127.0.0.1:8082",
@@ -102,6 +109,30 @@ pub const KEYS: &[Key] = &[
         kind: Kind::Address,
         default: "127.0.0.1:8090",
         help: "the same for the carrier simulator",
+    },
+    Key {
+        name: "peers.notification",
+        kind: Kind::Address,
+        default: "127.0.0.1:8091",
+        help: "the same for notification",
+    },
+    Key {
+        name: "notification.smtp",
+        kind: Kind::Secret,
+        default: "",
+        help: "relay for e-mail, smtp://host:25 or smtp://user:password@host:587?tls=required; empty: no e-mail",
+    },
+    Key {
+        name: "notification.smtp_from",
+        kind: Kind::Text,
+        default: "Souk <shop@localhost>",
+        help: "whom e-mail comes from",
+    },
+    Key {
+        name: "notification.webhook_allow",
+        kind: Kind::Text,
+        default: "",
+        help: "addresses that webhooks may have besides public ones, 127.0.0.1, 10.1.0.0/16; without TLS only these",
     },
 ];
 

@@ -1,9 +1,12 @@
 //! The shop: a list of services. Everything else follows from it.
+use crate::failure::{Failure, exit};
 use souk_carrier::{Carrier, Messenger, Notice};
 use souk_contracts::shipping::v1::{HandleCarrierWebhookRequest, ShippingServiceClient};
 use souk_eventstore::{Publish, View};
-use souk_host::{Process, Resources, Service};
+use souk_host::{Config, Process, Resources, Service};
+use souk_identity::WebhookSecret;
 use souk_kernel::Error;
+use souk_provider::Merchant;
 use souk_rpc::{Bound, BoxFuture, Cx};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,8 +17,32 @@ const PACE: Duration = Duration::from_secs(10);
 /// How long shipping may take to keep a carrier's notice.
 const NOTICE_PATIENCE: Duration = Duration::from_secs(5);
 
+/// What the configuration says about single services.
+#[derive(Clone, Default)]
+pub struct Choices {
+    /// How people and partners are told things.
+    pub notification: souk_notification::Options,
+    /// Where the simulated payment provider sends what it has to tell; `None`: nowhere.
+    pub payment_webhook: Option<souk_provider::Address>,
+}
+
+impl Choices {
+    /// Reads them; every mistake is told at once.
+    pub fn of(config: &Config) -> Result<Self, Failure> {
+        let smtp = config.text("notification.smtp");
+        let (from, allow) =
+            (config.text("notification.smtp_from"), config.text("notification.webhook_allow"));
+        let notification = souk_notification::Options::read(smtp, from, allow).map_err(|mistakes| {
+            let sentences =
+                mistakes.iter().map(|(option, sentence)| format!("notification.{option} {sentence}"));
+            Failure::new(exit::CONFIGURATION, sentences.collect::<Vec<_>>().join("\n"))
+        })?;
+        Ok(Self { notification, payment_webhook: None })
+    }
+}
+
 /// Every service of the shop, in the order of [`ROLES`].
-pub fn services() -> Vec<Box<dyn Service>> {
+pub fn services(choices: &Choices) -> Vec<Box<dyn Service>> {
     vec![
         Box::new(souk_user::service()),
         Box::new(souk_catalog::service()),
@@ -23,15 +50,16 @@ pub fn services() -> Vec<Box<dyn Service>> {
         Box::new(souk_order::service()),
         Box::new(souk_payment::service()),
         Box::new(souk_inventory::service()),
-        Box::new(Provider),
+        Box::new(Provider { merchant: choices.payment_webhook.clone() }),
         Box::new(souk_shipping::service()),
         Box::new(CarrierRole),
+        Box::new(souk_notification::service(choices.notification.clone())),
     ]
 }
 
 /// The services with these roles.
-pub fn services_named(roles: &[String]) -> Vec<Box<dyn Service>> {
-    services().into_iter().filter(|service| roles.iter().any(|role| role == service.name())).collect()
+pub fn services_named(roles: &[String], choices: &Choices) -> Vec<Box<dyn Service>> {
+    services(choices).into_iter().filter(|service| roles.iter().any(|role| role == service.name())).collect()
 }
 
 /// The full contract names that a role answers.
@@ -44,7 +72,18 @@ pub fn contracts_of(role: &str) -> Vec<String> {
 }
 
 /// The simulated payment provider, run beside the shop because nobody has a real one on a laptop.
-struct Provider;
+struct Provider {
+    /// Where it sends what it has to tell.
+    merchant: Option<souk_provider::Address>,
+}
+
+impl Provider {
+    /// Provider and shop run under one key on a laptop, so the secret that they share follows from it.
+    fn merchant(&self, own: &Resources) -> Option<Merchant> {
+        let secret = WebhookSecret::derived(&own.signer, souk_payment::effects::adapter::WEBHOOK_PURPOSE);
+        self.merchant.clone().map(|address| Merchant { address, secret })
+    }
+}
 
 impl Service for Provider {
     fn name(&self) -> &'static str {
@@ -60,7 +99,13 @@ impl Service for Provider {
     }
 
     fn serve(&self, own: &Resources) -> Vec<Bound> {
-        souk_provider::bind(own.store.clone(), own.clock.clone(), own.guard.clone())
+        let merchant = self.merchant(own);
+        souk_provider::bind(own.store.clone(), own.clock.clone(), own.guard.clone(), merchant)
+    }
+
+    fn processes(&self, own: &Resources) -> Vec<Box<dyn Process>> {
+        let timers = souk_provider::timers(own.store.clone(), own.clock.clone(), self.merchant(own));
+        timers.into_iter().map(|timers| Box::new(timers) as Box<dyn Process>).collect()
     }
 }
 
@@ -114,7 +159,7 @@ mod tests {
 
     #[test]
     fn every_role_is_a_service_and_answers_its_contract() {
-        let names: Vec<_> = services().iter().map(|service| service.name()).collect();
+        let names: Vec<_> = services(&Choices::default()).iter().map(|service| service.name()).collect();
         let roles: Vec<_> = ROLES.iter().map(|(role, _)| *role).collect();
         assert_eq!(names, roles);
         assert_eq!(contracts_of("order"), ["souk.order.v1.OrderService"]);

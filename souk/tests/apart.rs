@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// Which roles run together.
 const PARTS: [&[&str]; 3] = [
-    &["user", "catalog", "cart", "inventory", "shipping"],
+    &["user", "catalog", "cart", "inventory", "shipping", "notification"],
     &["order", "payment", "provider", "carrier"],
     &["gateway"],
 ];

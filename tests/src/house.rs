@@ -37,7 +37,7 @@ pub enum Shape {
 /// Which roles run together when they are apart.
 const APART: [&[&str]; 3] = [
     &["user", "catalog", "cart", "shipping"],
-    &["inventory", "payment", "provider", "carrier"],
+    &["inventory", "payment", "provider", "carrier", "notification"],
     &["order", GATEWAY],
 ];
 
@@ -93,18 +93,26 @@ impl House {
             parts.push(Part { roles, grpc, running: None });
             listeners.push(listener);
         }
-        let config = configuration(data.path(), &parts, "127.0.0.1:0");
-        for (part, listener) in parts.iter_mut().zip(listeners) {
+        // The part with the gateway comes first, so that the others know where the public is answered.
+        let mut config = configuration(data.path(), &parts, "127.0.0.1:0");
+        let has_gateway = |part: &Part| part.roles.iter().any(|role| role == GATEWAY);
+        let mut order: Vec<usize> = (0..parts.len()).collect();
+        order.sort_by_key(|number| !has_gateway(&parts[*number]));
+        for number in order {
+            let listener = listeners[number].take();
             let given = Given {
                 environment: environment.clone(),
                 round_trip: shape == Shape::RoundTrip,
                 grpc: listener,
             };
-            part.start(&config, given).await;
+            parts[number].start(&config, given).await;
+            let url = parts[number].running.as_ref().map(Running::url).filter(|url| !url.is_empty());
+            if let Some(url) = url {
+                config = configuration(data.path(), &parts, url.trim_start_matches("http://"));
+            }
         }
         let urls = parts.iter().filter_map(|part| part.running.as_ref()).map(Running::url);
         let url = urls.into_iter().find(|url| !url.is_empty()).expect("one part has the gateway");
-        let config = configuration(data.path(), &parts, url.trim_start_matches("http://"));
         House { caller: Caller::nobody(&url), data, clock, environment, shape, config, parts, url }
     }
 
@@ -192,7 +200,7 @@ impl House {
 
     /// The store of a service that is away, opened as its owner would.
     pub fn opened(&self, role: &str) -> EventStore {
-        let service = shop::services_named(&[role.to_owned()]).remove(0);
+        let service = shop::services_named(&[role.to_owned()], &shop::Choices::default()).remove(0);
         let path = self.data.path().join(role).with_extension("db");
         let options = Options::new(service.name(), Location::Sqlite(path), self.environment.clock.clone());
         EventStore::open(options.views(service.views())).expect("nobody else has it")

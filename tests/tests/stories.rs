@@ -16,6 +16,9 @@ in_every_shape!(
     a_paid_order_is_called_off_and_refunded_once,
     a_refund_whose_answer_is_lost_is_paid_once,
     a_capture_that_is_refused_waits_for_a_person,
+    a_customer_confirms_the_payment_at_the_bank,
+    a_dispute_keeps_the_money_away_until_it_is_won,
+    what_the_provider_tells_in_any_manner_counts_once,
     half_an_hour_of_doubt_ends_the_sale_and_holds_nothing,
     a_key_said_twice_is_one_order,
     clicks_at_once_are_all_counted_and_each_once,
@@ -27,6 +30,7 @@ in_every_shape!(
     what_is_added_after_the_quote_stays_in_a_fresh_cart,
     a_long_list_of_orders_comes_by_pages,
     what_lines_come_to_is_calculated_with_coupon_and_tax,
+    what_happens_is_told_and_can_be_heard_again,
 );
 
 /// The balance of each account of the ledger, in pence.
@@ -248,6 +252,64 @@ async fn a_capture_that_is_refused_waits_for_a_person(house: &House) {
 
 /// The provider says nothing for some seconds, whether it has promised the money or not. Meanwhile half an hour
 /// passes: the reservation runs out, and so does the time to confirm.
+async fn a_customer_confirms_the_payment_at_the_bank(house: &House) {
+    house.sells("LAMP", 1_000, 10).await;
+    let guest = house.guest().await;
+    let quote = guest.wants("LAMP", 2).await;
+    let order = guest.accepts(&quote, "requires_action").await;
+    let asked = async || {
+        let payment = payment(house, &order).await;
+        Some(payment).filter(|payment| payment["status"] == "PAYMENT_STATUS_REQUIRES_ACTION")
+    };
+    let asked = eventually("the customer is asked to act", asked).await;
+    assert!(asked["actionUrl"].as_str().is_some_and(|url| url.starts_with("https://")), "{asked}");
+    let id = asked["paymentId"].as_str().expect("a payment has an id");
+    let act = format!("/api/v1/payments/{id}:completeAction");
+    let stranger = house.guest().await;
+    assert_eq!(stranger.post(&act, &json!({})).refused(404).await, "NOT_FOUND");
+    let done = guest.post(&act, &json!({})).expect(200).await;
+    assert_eq!(done["payment"]["status"], "PAYMENT_STATUS_AUTHORIZED");
+    let look = async || Some(guest.order(&order).await).filter(|order| status_of(order) == "CONFIRMED");
+    let order = eventually("the order is confirmed", look).await;
+    guest.order_paid(&order, "CAPTURED").await;
+    assert_eq!(ledger(house).await, [("provider_clearing".into(), 2_000), ("revenue".into(), -2_000)]);
+    house.at_rest().await;
+}
+
+async fn a_dispute_keeps_the_money_away_until_it_is_won(house: &House) {
+    house.sells("LAMP", 1_000, 10).await;
+    let guest = house.guest().await;
+    let order = guest.buys("LAMP", 2, "dispute_won").await;
+    let away = [("disputes".to_owned(), 2_000), ("revenue".to_owned(), -2_000)];
+    let look = async || Some(ledger(house).await).filter(|ledger| *ledger == away);
+    eventually("the customer's bank takes the money back", look).await;
+    assert_eq!(payment(house, &order).await["disputes"][0]["status"], "DISPUTE_STATUS_OPEN");
+    house.advance(Duration::from_secs(10));
+    let ours = [("provider_clearing".to_owned(), 2_000), ("revenue".to_owned(), -2_000)];
+    let look = async || Some(ledger(house).await).filter(|ledger| *ledger == ours);
+    eventually("the dispute is won", look).await;
+    assert_eq!(payment(house, &order).await["disputes"][0]["status"], "DISPUTE_STATUS_WON");
+    house.at_rest().await;
+}
+
+async fn what_the_provider_tells_in_any_manner_counts_once(house: &House) {
+    house.sells("LAMP", 1_000, 10).await;
+    for manner in ["webhook_duplicate", "webhook_reordered", "webhook_before_reply", "webhook_missing"] {
+        let guest = house.guest().await;
+        let order = guest.buys("LAMP", 1, manner).await;
+        assert_eq!(status_of(&order), "CONFIRMED", "{manner}");
+        guest.order_paid(&order, "CAPTURED").await;
+    }
+    house.advance(Duration::from_secs(60));
+    house.at_rest().await;
+    assert_eq!(ledger(house).await, [("provider_clearing".into(), 4_000), ("revenue".into(), -4_000)]);
+    let issues = house.staff(Role::Support).get("/api/v1/payment-issues").expect(200).await;
+    assert_eq!(issues["issues"], json!([]));
+    let nobody = house.nobody();
+    let forged = nobody.post("/webhooks/payments/sim", &json!({"id": "evt_1"}));
+    assert_eq!(forged.refused(401).await, "BAD_SIGNATURE");
+}
+
 async fn half_an_hour_of_doubt_ends_the_sale_and_holds_nothing(house: &House) {
     house.sells("LAMP", 1_000, 10).await;
     let mut orders = Vec::new();
@@ -534,4 +596,51 @@ async fn what_lines_come_to_is_calculated_with_coupon_and_tax(house: &House) {
     sales.post("/api/v1/promotions/spring:disable", &reason).expect(200).await;
     let after = guest.post("/api/v1/prices:calculate", &ask).expect(200).await;
     assert_eq!(after["refused"][0]["reason"], "COUPON_EXPIRED");
+}
+
+async fn what_happens_is_told_and_can_be_heard_again(house: &House) {
+    house.sells("LAMP", 1_250, 10).await;
+    let (guest, other) = (house.guest().await, house.guest().await);
+    let preferred =
+        guest.patch("/api/v1/notification-preferences", &json!({"locale": "de"})).expect(200).await;
+    assert_eq!(preferred["preferences"]["locale"], "de");
+    guest.adds("LAMP", 2).await;
+    let quote = guest.quotes().await;
+    let order = guest.orders(&quote, "ok").await;
+    let told = async |caller: &Caller, count: usize| {
+        let page = caller.get("/api/v1/notifications").expect(200).await;
+        let all = page["notifications"].as_array().cloned().unwrap_or_default();
+        (all.len() == count).then_some(all)
+    };
+    let first = eventually("the order is told", async || told(&guest, 1).await).await;
+    assert_eq!(first[0]["type"], "order.confirmed");
+    assert_eq!(first[0]["title"], "Ihre Bestellung ist bestätigt");
+    assert_eq!(first[0]["facts"]["order_id"], order["orderId"]);
+    assert_eq!(first[0]["facts"]["total"], "25.00 GBP");
+
+    let mut stream = guest.get("/api/v1/notifications:subscribe").lines().await;
+    let heard = stream.next().await.expect("what was missed");
+    assert_eq!((heard["cursor"].as_str(), &heard["notification"]), (Some("1"), &first[0]));
+    drop(stream);
+    let order_id = order["orderId"].as_str().expect("an id");
+    let cancel = guest.post(&format!("/api/v1/orders/{order_id}:cancel"), &json!({})).key("cancel").wait(20);
+    cancel.expect(202).await;
+    let mut stream = guest.get("/api/v1/notifications:subscribe?afterCursor=1").lines().await;
+    let heard = stream.next().await.expect("what came meanwhile, or comes");
+    assert_eq!(
+        (heard["cursor"].as_str(), heard["notification"]["type"].as_str()),
+        (Some("2"), Some("order.cancelled"))
+    );
+    drop(stream);
+
+    let marked = guest.post("/api/v1/notifications:markRead", &json!({"upTo": "1"})).expect(200).await;
+    assert_eq!(marked["unread"], "1");
+    let count = guest.get("/api/v1/notifications:unreadCount").expect(200).await;
+    assert_eq!((count["unread"].as_str(), count["lastCursor"].as_str()), (Some("1"), Some("2")));
+    assert!(told(&other, 0).await.is_some(), "nobody hears of others' orders");
+    let endpoint = json!({"name": "erp", "url": "https://partner.example/hooks", "types": ["order.shipped"]});
+    assert_eq!(guest.post("/api/v1/webhook-endpoints", &endpoint).refused(403).await, "PERMISSION_DENIED");
+    let created = house.staff(Role::Sales).post("/api/v1/webhook-endpoints", &endpoint).expect(201).await;
+    assert_eq!(created["endpoint"]["enabled"], true);
+    assert!(created["secret"].as_str().is_some_and(|secret| secret.starts_with("whsec_")));
 }

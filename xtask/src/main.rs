@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use xtask::{sample, tidy};
+use xtask::{crashlab, sample, tidy};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "The chores of this repository")]
@@ -33,6 +33,20 @@ enum Chore {
         #[arg(long)]
         out: Option<PathBuf>,
     },
+    /// Kill the shop at every place where it may die, start it again, and check what is left
+    ///
+    /// Builds the program with crash points and the laboratory, then passes the options on to it; --help shows
+    /// them. Debug builds have crash points anyway; --release builds another program, in target/crashlab.
+    /// Exit code 3: something is wrong. Example: cargo xtask crashlab --sample
+    #[command(disable_help_flag = true)]
+    Crashlab {
+        /// Kill an optimised program
+        #[arg(long)]
+        release: bool,
+        /// For the laboratory
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -41,6 +55,7 @@ fn main() -> ExitCode {
         Chore::RetailSample { invoices, seed, out } => {
             write_sample(&sample::Order { invoices, seed }, out.as_deref())
         }
+        Chore::Crashlab { release, options } => crashlab::run(&tidy::workspace_root(), release, &options),
     };
     match done {
         Ok(code) => code,

@@ -8,7 +8,7 @@ use souk_identity::ServiceIdentity;
 use souk_kernel::{Code, Error};
 use souk_rpc::feed::{FeedEvent, ReadRequest};
 use souk_rpc::{BoxStream, Bytes, Cx, Peers};
-use souk_telemetry::{Stop, panics};
+use souk_telemetry::{Stop, crash_point, panics, sometimes};
 use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -250,7 +250,13 @@ impl Reaction {
                 let numbers: Vec<_> = events.iter().map(|event| event.feed_seq.to_string()).collect();
                 self.commit(self.skip(events).work(self.id("skip", &numbers.join(",")))).await
             }
-            Step::Apply(event) => self.commit_seen(self.effects(event).map_err(Refusal::Poison)?).await,
+            Step::Apply(event) => {
+                crash_point!("reaction.apply.before", "{}/{}", self.reactor.name(), event.kind);
+                let work = self.effects(event).map_err(Refusal::Poison)?;
+                let applied = self.commit_seen(work).await;
+                crash_point!("reaction.apply.after", "{}/{}", self.reactor.name(), event.kind);
+                applied
+            }
         }
     }
 
@@ -279,7 +285,11 @@ impl Reaction {
     /// As [`Self::commit`], for one event alone: one that was seen before is done with.
     async fn commit_seen(&self, work: Work) -> Result<(), Refusal> {
         match self.store.commit(work).await {
-            Ok(_) | Err(CommitError::InboxSeen { .. }) => Ok(()),
+            Ok(committed) if !committed.replayed => Ok(()),
+            Ok(_) | Err(CommitError::InboxSeen { .. }) => {
+                sometimes!("an event was applied that had been applied before");
+                Ok(())
+            }
             Err(error) => Err(Refusal::of(error)),
         }
     }
@@ -348,6 +358,7 @@ impl Reaction {
                 self.commit_end(&[], &parking, last).await.map_err(Refusal::into_error)?;
             }
         }
+        crash_point!("reaction.end.after", "{}", self.reactor.name());
         self.log_parked(&parking);
         self.last = last;
         self.waiting.extend(parking.events.iter().map(|(event, _)| (event.stream.clone(), event.public_seq)));

@@ -5,6 +5,7 @@ use crate::schema::{self, Head};
 use crate::{Fault, Publish, Published, StreamId, View};
 use souk_kernel::Timestamp;
 use souk_sql::Connection;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -40,6 +41,8 @@ pub(crate) struct Batch {
     pub(crate) timer_set: Option<Timestamp>,
     pub(crate) commits: u64,
     pub(crate) wrote: bool,
+    /// What each piece writes, by the kind of its first event; kept only for crash points.
+    pub(crate) pieces: Vec<Cow<'static, str>>,
 }
 
 impl Batch {
@@ -53,6 +56,7 @@ impl Batch {
             timer_set: None,
             commits: 0,
             wrote: false,
+            pieces: Vec::new(),
         }
     }
 

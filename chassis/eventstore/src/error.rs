@@ -9,6 +9,9 @@ use std::time::Duration;
 /// When to try again after [`CommitError::Overloaded`].
 const RETRY_AFTER: Duration = Duration::from_millis(200);
 
+/// When to try again after [`Fault::StorageFull`].
+const RETRY_AFTER_FULL: Duration = Duration::from_secs(5);
+
 /// The machinery failed. Nothing of the piece was written, unless the variant says otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
@@ -83,11 +86,13 @@ impl From<DecodeError> for Fault {
 impl From<Fault> for souk_kernel::Error {
     fn from(fault: Fault) -> Self {
         match fault {
+            // Nobody asked for too much: it is the shop that cannot, until somebody makes room.
             Fault::StorageFull => souk_kernel::Error::new(
-                Code::ResourceExhausted,
+                Code::Unavailable,
                 "STORAGE_FULL",
                 "there is no space left to record this; it works again once there is",
-            ),
+            )
+            .with_retry_after(RETRY_AFTER_FULL),
             Fault::Closed => souk_kernel::Error::unavailable("the service is shutting down"),
             Fault::AnswerLost => {
                 souk_kernel::Error::unavailable("the answer was lost; ask again with the same key")

@@ -12,6 +12,7 @@ use crate::{
     CommitError, Committed, Decision, Facts, Fault, OnceRecord, Position, Published, Recorded, StreamId, Work,
 };
 use souk_sql::{Connection, Row, Statement, Value};
+use souk_telemetry::{crash, sometimes};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -62,6 +63,7 @@ impl Planner<'_> {
 
     fn plan_unguarded(&mut self, work: &Work) -> Result<Planned, CommitError> {
         if let Some(earlier) = self.earlier(work)? {
+            sometimes!("a commit was answered from an earlier one");
             return Ok(Planned::Quiet(earlier));
         }
         let facts = self.gather(work)?;
@@ -339,6 +341,10 @@ impl Plan {
         batch.head = self.head;
         batch.commits += 1;
         batch.wrote = true;
+        if crash::is_armed() {
+            let first = self.recorded.first();
+            batch.pieces.push(first.map_or(Cow::Borrowed("no event"), |recorded| recorded.kind.clone()));
+        }
         batch.published.extend(self.published);
         for (stream, facts) in self.streams {
             batch.change(stream, facts);

@@ -11,6 +11,7 @@ use crate::write::{self, WriteError};
 use crate::{CommitError, Committed, Fault, Faults, Lease, Position, Work};
 use souk_kernel::Timestamp;
 use souk_sql::{Connection, Kind, StoreLock};
+use souk_telemetry::{crash_point, sometimes};
 use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
@@ -244,7 +245,13 @@ impl Sequencer {
         let sweep = (batch.now >= self.progress.next_sweep).then_some(SWEEP_MAX);
         let swept = write::ending(db, batch, sweep).map_err(|e| undone(&e))?;
         injected_before(jobs)?;
+        let store = &self.shared.name;
+        batch.pieces.iter().for_each(|piece| crash_point!("store.commit.before", "{store}/{piece}"));
         db.commit().map_err(|e| undone_at_commit(&e))?;
+        batch.pieces.iter().for_each(|piece| crash_point!("store.commit.after", "{store}/{piece}"));
+        if batch.commits > 1 {
+            sometimes!("a batch held more than one piece of work");
+        }
         if sweep.is_some() && swept < SWEEP_MAX {
             self.progress.next_sweep = batch.now.plus(SWEEP_EVERY);
         }

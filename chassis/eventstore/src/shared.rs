@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 pub(crate) struct Shared {
+    /// The service whose store it is.
+    pub(crate) name: Arc<str>,
     pub(crate) clock: Arc<dyn Clock>,
     /// The latest time that was told, so that none is ever earlier.
     time_us: AtomicI64,
@@ -44,12 +46,14 @@ pub(crate) struct Counters {
 
 impl Shared {
     pub(crate) fn new(
+        name: &str,
         clock: Arc<dyn Clock>,
         exit: Exit,
         head: crate::schema::Head,
         cache_bytes_max: usize,
     ) -> Self {
         Self {
+            name: name.into(),
             clock,
             time_us: AtomicI64::new(head.time.unix_us()),
             cache: Mutex::new(Cache::new(cache_bytes_max, head.position)),

@@ -128,8 +128,8 @@ impl EventStore {
             |e: std::io::Error| OpenError::Io { path: PathBuf::from(&options.name), what: e.to_string() };
         let (sender, receiver) = mpsc::channel(options.queue_max);
         let exit = Arc::clone(&options.exit);
-        let shared =
-            Arc::new(Shared::new(options.clock, Arc::clone(&exit), parts.head, options.cache_bytes_max));
+        let (name, clock, cache_bytes_max) = (&options.name, options.clock, options.cache_bytes_max);
+        let shared = Arc::new(Shared::new(name, clock, Arc::clone(&exit), parts.head, cache_bytes_max));
         let gate = Gate::default();
         let mut sources = parts.sources;
         let readers = match sources.pop() {

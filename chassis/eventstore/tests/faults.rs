@@ -49,10 +49,7 @@ async fn a_full_disk_fails_the_batch_and_passes() {
         let error = outcome.expect_err("the whole batch");
         assert_eq!(error, CommitError::Fault(Fault::StorageFull));
         let outside = souk_kernel::Error::from(error);
-        assert_eq!(
-            (outside.reason(), outside.code()),
-            ("STORAGE_FULL", souk_kernel::Code::ResourceExhausted)
-        );
+        assert_eq!((outside.reason(), outside.code()), ("STORAGE_FULL", souk_kernel::Code::Unavailable));
     }
     assert_eq!(*store.head().borrow(), Position::START);
     store.commit(keyed("3", 3)).await.expect("works again");

@@ -3,7 +3,7 @@ use crate::{BoxFuture, BoxStream, Code, Cx, Error, Idempotency, MethodPolicy, Re
 use futures_util::{FutureExt, StreamExt, stream};
 use prost::Message;
 use souk_identity::{Kind, LEEWAY, Principal, Verifier};
-use souk_telemetry::panics;
+use souk_telemetry::{crash_point, panics};
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -89,7 +89,10 @@ impl Guard {
         let allowed = policy.timeout + cx.wait().unwrap_or_default();
         let deadline = cx.deadline().min(Instant::now() + allowed);
         let cx = cx.with_deadline(deadline);
-        let response = self.run(policy, &cx, deadline, call, request).await?;
+        crash_point!("rpc.call.before", "{}", policy.path);
+        let response = self.run(policy, &cx, deadline, call, request).await;
+        crash_point!("rpc.call.after", "{}", policy.path);
+        let response = response?;
         self.fits(&response, Code::Internal)?;
         Ok(response)
     }

@@ -51,6 +51,16 @@ impl Outcome {
         Outcome::Refused { reason: reason.into(), detail: detail.into() }
     }
 
+    /// What it is, in a word.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Outcome::Done(_) => "done",
+            Outcome::Refused { .. } => "refused",
+            Outcome::Waiting { .. } => "waiting",
+            Outcome::Unknown { .. } => "unknown",
+        }
+    }
+
     /// Not known, with a sentence for the operator.
     pub fn unknown(reason: impl std::fmt::Display) -> Self {
         Outcome::Unknown { reason: reason.to_string() }

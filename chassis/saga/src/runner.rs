@@ -1,5 +1,5 @@
 //! Carries out what sagas say is outstanding, and records each answer as one append.
-use crate::{Definition, Event, Intent, Intervention, Outcome, Progress, views};
+use crate::{Definition, Direction, Event, Intent, Intervention, Outcome, Progress, views};
 use futures_util::FutureExt;
 use souk_decider::{Aggregate, StoredEvent};
 use souk_eventstore::{
@@ -8,7 +8,7 @@ use souk_eventstore::{
 };
 use souk_kernel::{Error, Ids, Rejection, Timestamp};
 use souk_rpc::{BoxFuture, Cx};
-use souk_telemetry::{Stop, task};
+use souk_telemetry::{Stop, crash_point, sometimes, task};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -262,6 +262,9 @@ impl<S: Saga> Runner<S> {
         loop {
             let category = <S::State as Aggregate>::CATEGORY;
             let rows = self.0.store.query(views::open_since(category, seen, PAGE)).await?;
+            if seen == 0 && !rows.is_empty() {
+                sometimes!("a saga was taken up by a new process");
+            }
             for row in &rows {
                 let (stream, changed) = views::open_row(row);
                 seen = changed;
@@ -452,6 +455,7 @@ impl<S: Saga> Driver<S> {
             causation: intent.key(self.stream.id()).into(),
             ..Origin::default()
         };
+        let recorded = intent.clone();
         let fence = self.inner.fence(&self.stream);
         let (inner, stream) = (self.inner.clone(), self.stream.clone());
         let work = Work::new(CommitId::new(self.inner.ids.uuid()), origin)
@@ -466,17 +470,33 @@ impl<S: Saga> Driver<S> {
                 })
             });
         match self.inner.store.commit(work).await {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                crash_point!("saga.record.after", "{}", point(&recorded));
+                Ok(())
+            }
             Err(CommitError::Fenced) => Ok(()), // somebody else took the saga over
             Err(error) => Err(error.into()),
         }
     }
 }
 
+/// An intent as the detail of a crash point.
+fn point(intent: &Intent) -> String {
+    format!("{}/{}/{}", intent.saga, intent.step, intent.direction)
+}
+
 async fn attempt<S: Saga>(inner: &Inner<S>, call: Call<S::State>) -> (Intent, u32, Outcome) {
     let (intent, attempt) = (call.intent.clone(), call.attempt);
+    crash_point!("saga.call.before", "{}", point(&intent));
     let answer = tokio::time::timeout(inner.options.attempt_timeout, inner.saga.perform(call)).await;
     let outcome = answer.unwrap_or_else(|_| Outcome::unknown("no answer in time"));
+    crash_point!("saga.call.after", "{}/{}", point(&intent), outcome.word());
+    match (&outcome, intent.direction) {
+        (Outcome::Unknown { .. }, _) => sometimes!("a saga step had no answer"),
+        (Outcome::Refused { .. }, _) => sometimes!("a saga's participant refused"),
+        (Outcome::Done(_), Direction::Undo) => sometimes!("a saga step was undone"),
+        (Outcome::Waiting { .. }, _) | (Outcome::Done(_), Direction::Do) => {}
+    }
     if let Outcome::Unknown { reason } = &outcome {
         tracing::warn!(saga = intent.saga, step = intent.step, direction = %intent.direction, attempt, reason, "saga step has no answer");
     }

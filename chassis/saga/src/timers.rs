@@ -3,7 +3,7 @@
 use souk_eventstore::{CommitError, EventStore, Timer};
 use souk_kernel::Error;
 use souk_rpc::BoxFuture;
-use souk_telemetry::Stop;
+use souk_telemetry::{Stop, crash_point, sometimes};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,8 +55,11 @@ impl Timers {
             let due = self.store.due_timers(PAGE).await?;
             let all = due.len() < PAGE;
             for timer in due {
+                let kind = timer.kind.clone();
+                crash_point!("timer.fire.before", "{kind}");
+                sometimes!("a timer was due");
                 match (self.on_due)(timer).await {
-                    Ok(()) | Err(CommitError::TimerGone) => {}
+                    Ok(()) | Err(CommitError::TimerGone) => crash_point!("timer.fire.after", "{kind}"),
                     Err(error) => return Err(error.into()),
                 }
             }

@@ -1,5 +1,5 @@
-//! What a process does besides its work: [`logs`], [`task`]s whose kind says what their failure means, and
-//! the [`Stop`] signal that they all honour.
+//! What a process does besides its work: [`logs`], [`task`]s whose kind says what their failure means,
+//! the [`Stop`] signal that they all honour, and the places where a [`crash`] laboratory ends it.
 //!
 //! Metrics and traces are not here yet; names of spans and metrics will stand in one file when they come.
 //!
@@ -18,6 +18,7 @@
 //! ```
 #![warn(missing_docs)]
 
+pub mod crash;
 pub mod logs;
 pub mod panics;
 mod stop;

@@ -7,13 +7,21 @@
 pub mod events;
 pub mod ledger;
 mod next;
+pub mod notice;
 mod payment;
+pub mod reconciliation;
+mod record;
 #[cfg(test)]
 pub(crate) mod tests;
+pub mod time;
 
 pub use events::{PaymentEvent, Refusal, Source};
 pub use next::{Next, next};
-pub use payment::{Movement, Outcome, Payment, Promise, Status, Void, Waiting};
+pub use payment::{
+    ACTION_EXPIRED, Dispute, DisputeStage, Movement, Outcome, Payment, Promise, Status, Void, Waiting,
+};
+pub use record::{ACTION_WITHIN, PROMISE_LENGTH, doubt, record};
+pub use time::{Alarm, TimerChange, expire, timers};
 
 use events::*;
 use serde::{Deserialize, Serialize};
@@ -80,6 +88,8 @@ pub enum Want {
     Void { reason: String },
     /// Give back (a part of) what was taken.
     Refund { id: OperationId, amount: Money, reason: String },
+    /// Ask for a new promise after the old one expired.
+    Reauthorize { id: OperationId, amount: Money },
 }
 
 impl Want {
@@ -90,6 +100,7 @@ impl Want {
             Want::Capture { id, .. } => Step::Capture(id.clone()),
             Want::Void { .. } => Step::Void,
             Want::Refund { id, .. } => Step::Refund(id.clone()),
+            Want::Reauthorize { id, .. } => Step::Reauthorize(id.clone()),
         }
     }
 }
@@ -105,6 +116,8 @@ pub enum Step {
     Void,
     /// The refund of this id.
     Refund(OperationId),
+    /// The new promise of this id.
+    Reauthorize(OperationId),
 }
 
 /// What the provider has recorded about an operation. A call without an answer is none of these.
@@ -112,6 +125,10 @@ pub enum Step {
 pub enum Answer {
     /// It had its effect.
     Succeeded,
+    /// The amount is promised, until then.
+    Promised(Timestamp),
+    /// Nothing is promised until the customer has acted there, which the provider may not wait for beyond this time.
+    ActionRequired { url: String, until: Option<Timestamp> },
     /// It will never have one; the code says why.
     Declined(String),
     /// The provider is still at it.
@@ -155,6 +172,14 @@ pub fn decide(payment: &Payment, command: &Command, now: Timestamp) -> Result<Ve
                 RefundRequested { payment_id: id, refund_id, amount: *amount, reason, key, at: now };
             refund(payment, request)
         }
+        Want::Reauthorize { id: authorization_id, amount } => {
+            let key = command.want.step().key(id);
+            let (authorization_id, amount) = (authorization_id.clone(), *amount);
+            reauthorize(
+                payment,
+                ReauthorizationRequested { payment_id: id, authorization_id, amount, key, at: now },
+            )
+        }
     }
 }
 
@@ -180,6 +205,8 @@ fn authorize(payment: &Payment, wanted: AuthorizationRequested) -> Result<Vec<Pa
         amount: wanted.amount,
         key: wanted.key.clone(),
         source: Source::Ourselves,
+        owner: Some(wanted.owner.clone()),
+        expires_at: None,
         at: wanted.at,
     });
     let mut events = vec![PaymentEvent::AuthorizationRequested(wanted)];
@@ -216,6 +243,7 @@ fn capture(payment: &Payment, wanted: CaptureRequested) -> Result<Vec<PaymentEve
         amount: wanted.amount,
         key: wanted.key.clone(),
         source: Source::Ourselves,
+        owner: owner_of(payment),
         at: wanted.at,
     });
     let mut events = vec![PaymentEvent::CaptureRequested(wanted)];
@@ -233,8 +261,12 @@ fn capturable(payment: &Payment) -> Result<(), Rejection> {
         Void::None | Void::Refused { .. } => {}
     }
     match payment.promise() {
-        Promise::Held => Ok(()),
+        Promise::Held { .. } => Ok(()),
         Promise::Requested(_) => Err(unsettled("the authorisation's outcome is not known yet")),
+        Promise::ActionRequired { .. } => Err(not_authorized("the customer has not acted yet")),
+        Promise::Expired => {
+            Err(Rejection::new("AUTHORIZATION_EXPIRED", "the promise expired: ask for a new one"))
+        }
         Promise::None => Err(not_authorized("nothing was authorised under this payment")),
         Promise::Declined { .. } => Err(not_authorized("the authorisation was declined")),
     }
@@ -253,9 +285,13 @@ fn void(payment: &Payment, wanted: VoidRequested) -> Result<Vec<PaymentEvent>, R
     }
     match payment.promise() {
         Promise::Declined { .. } => return Ok(Vec::new()),
-        Promise::None | Promise::Requested(_) | Promise::Held => {}
+        Promise::None
+        | Promise::Requested(_)
+        | Promise::ActionRequired { .. }
+        | Promise::Held { .. }
+        | Promise::Expired => {}
     }
-    if payment.has_captures() {
+    if is_all_taken(payment) {
         return Err(already_captured());
     }
     let needs_provider = request.amount.minor_units() != 0;
@@ -275,7 +311,11 @@ fn refund(payment: &Payment, wanted: RefundRequested) -> Result<Vec<PaymentEvent
         return Err(not_authorized("nothing was paid under this payment"));
     }
     within_limits(payment, wanted.amount)?;
-    let left = payment.captured_minor() - payment.refunded_minor() - payment.refunding_minor();
+    // What a dispute keeps away is not given back a second time.
+    let left = payment.captured_minor()
+        - payment.refunded_minor()
+        - payment.refunding_minor()
+        - payment.disputed_minor();
     let amount = wanted.amount.minor_units();
     if amount > left && amount <= left + payment.capturing_minor() {
         return Err(unsettled("whether it fits depends on a capture whose outcome is not known yet"));
@@ -286,6 +326,7 @@ fn refund(payment: &Payment, wanted: RefundRequested) -> Result<Vec<PaymentEvent
             refund_id: wanted.refund_id,
             amount: wanted.amount,
             refusal: Refusal::ExceedsCaptured,
+            owner: owner_of(payment),
             at: wanted.at,
         })]);
     }
@@ -296,6 +337,7 @@ fn refund(payment: &Payment, wanted: RefundRequested) -> Result<Vec<PaymentEvent
         amount: wanted.amount,
         key: wanted.key.clone(),
         source: Source::Ourselves,
+        owner: owner_of(payment),
         at: wanted.at,
     });
     let mut events = vec![PaymentEvent::RefundRequested(wanted)];
@@ -305,170 +347,64 @@ fn refund(payment: &Payment, wanted: RefundRequested) -> Result<Vec<PaymentEvent
     Ok(events)
 }
 
-/// What the provider's answer about `step` makes of the payment. Nothing when the outcome is known already:
-/// a late or repeated answer never moves a payment back (I-PA-5).
-pub fn record(
-    payment: &Payment,
-    step: &Step,
-    answer: &Answer,
-    source: Source,
-    now: Timestamp,
-) -> Vec<PaymentEvent> {
-    let (Some(request), Some(waiting)) = (payment.request(), payment.waiting(step)) else {
-        return Vec::new();
+fn reauthorize(payment: &Payment, wanted: ReauthorizationRequested) -> Result<Vec<PaymentEvent>, Rejection> {
+    if let Some(known) = payment.renewals().get(&wanted.authorization_id) {
+        return said_before(known, wanted.amount);
+    }
+    match payment.void() {
+        Void::Done => return Err(voided()),
+        Void::Requested(_) => return Err(unsettled("a void is on its way")),
+        Void::None | Void::Refused { .. } => {}
+    }
+    within_limits(payment, wanted.amount)?;
+    let ReauthorizationRequested { payment_id, authorization_id, amount, at, .. } = wanted.clone();
+    let refused = |refusal| {
+        let refused = ReauthorizationRefused { payment_id, authorization_id, amount, refusal, at };
+        Ok(vec![PaymentEvent::ReauthorizationRefused(refused)])
     };
-    let key = step.key(request.payment_id);
-    match step {
-        Step::Authorize => record_authorization(payment, request, answer, source, now),
-        Step::Void => record_void(payment, request, answer, source, now),
-        Step::Capture(id) => {
-            let amount = amount_of(payment.captures().get(id), request);
-            record_capture(
-                CaptureSucceeded {
-                    payment_id: request.payment_id,
-                    capture_id: id.clone(),
-                    amount,
-                    key,
-                    source,
-                    at: now,
-                },
-                answer,
-            )
+    match payment.promise() {
+        Promise::Requested(_) => return Err(unsettled("the authorisation's outcome is not known yet")),
+        Promise::None | Promise::ActionRequired { .. } | Promise::Declined { .. } => {
+            return Err(not_authorized("nothing was promised that could be promised anew"));
         }
-        Step::Refund(_) if *answer == Answer::Pending => {
-            let pending = Doubt { payment_id: request.payment_id, key, at: now };
-            let is_new = waiting != Waiting::Pending;
-            is_new.then_some(PaymentEvent::RefundPending(pending)).into_iter().collect()
+        Promise::Held { until } if until.is_none_or(|until| at < until) => {
+            return refused(Refusal::NotExpired);
         }
-        Step::Refund(id) => {
-            let amount = amount_of(payment.refunds().get(id), request);
-            record_refund(
-                RefundSucceeded {
-                    payment_id: request.payment_id,
-                    refund_id: id.clone(),
-                    amount,
-                    key,
-                    source,
-                    at: now,
-                },
-                answer,
-            )
+        Promise::Held { .. } | Promise::Expired => {}
+    }
+    let asked_for = payment.request().map_or(0, |request| request.amount.minor_units());
+    if amount.minor_units() == 0 || amount.minor_units() > asked_for - payment.captured_minor() {
+        return refused(Refusal::ExceedsAuthorized);
+    }
+    if payment.renewals().values().any(|renewal| renewal.outcome.is_open()) {
+        return Err(unsettled("another new promise is on its way"));
+    }
+    let mut events = Vec::new();
+    if *payment.promise() != Promise::Expired {
+        events = expire(payment, at);
+        if events.is_empty() {
+            return Err(unsettled("a capture of the old promise is on its way"));
         }
     }
-}
-
-/// Records, once per operation, that a call had no answer.
-pub fn doubt(payment: &Payment, step: &Step, now: Timestamp) -> Vec<PaymentEvent> {
-    let (Some(request), Some(Waiting::Called)) = (payment.request(), payment.waiting(step)) else {
-        return Vec::new();
-    };
-    let doubt = Doubt { payment_id: request.payment_id, key: step.key(request.payment_id), at: now };
-    vec![match step {
-        Step::Authorize => PaymentEvent::AuthorizationUnknown(doubt),
-        Step::Capture(_) => PaymentEvent::CaptureUnknown(doubt),
-        Step::Void => PaymentEvent::VoidUnknown(doubt),
-        Step::Refund(_) => PaymentEvent::RefundUnknown(doubt),
-    }]
-}
-
-fn record_authorization(
-    payment: &Payment,
-    request: &AuthorizationRequested,
-    answer: &Answer,
-    source: Source,
-    now: Timestamp,
-) -> Vec<PaymentEvent> {
-    let AuthorizationRequested { payment_id, order_id, amount, key, .. } = request.clone();
-    match (answer, payment.void()) {
-        (Answer::Pending, _) | (_, Void::Done) => Vec::new(),
-        (Answer::Succeeded, Void::None | Void::Requested(_) | Void::Refused { .. }) => {
-            let succeeded = AuthorizationSucceeded { payment_id, order_id, amount, key, source, at: now };
-            vec![PaymentEvent::AuthorizationSucceeded(succeeded)]
-        }
-        (Answer::Declined(code), void) => {
-            let code = code.clone();
-            let declined = AuthorizationDeclined { payment_id, order_id, amount, key, code, source, at: now };
-            let mut events = vec![PaymentEvent::AuthorizationDeclined(declined)];
-            // There is nothing left that the provider could give up.
-            if matches!(void, Void::Requested(_)) {
-                events.push(PaymentEvent::Voided(voided_event(request, source, now)));
-            }
-            events
-        }
-    }
-}
-
-fn record_void(
-    payment: &Payment,
-    request: &AuthorizationRequested,
-    answer: &Answer,
-    source: Source,
-    now: Timestamp,
-) -> Vec<PaymentEvent> {
-    match answer {
-        Answer::Pending => Vec::new(),
-        Answer::Succeeded => {
-            let mut events = vec![PaymentEvent::Voided(voided_event(request, source, now))];
-            // The provider gives nothing up once money was taken, so these will never have an effect.
-            let open = payment.captures().iter().filter(|(_, capture)| capture.outcome.is_open());
-            events.extend(open.map(|(id, capture)| {
-                PaymentEvent::CaptureRefused(CaptureRefused {
-                    payment_id: request.payment_id,
-                    capture_id: id.clone(),
-                    amount: capture.amount,
-                    refusal: Refusal::PaymentVoided,
-                    at: now,
-                })
-            }));
-            events
-        }
-        Answer::Declined(code) => {
-            let (payment_id, key) = (request.payment_id, Step::Void.key(request.payment_id));
-            vec![PaymentEvent::VoidRefused(VoidRefused { payment_id, key, code: code.clone(), at: now })]
-        }
-    }
-}
-
-fn record_capture(done: CaptureSucceeded, answer: &Answer) -> Vec<PaymentEvent> {
-    match answer {
-        Answer::Pending => Vec::new(),
-        Answer::Succeeded => vec![PaymentEvent::CaptureSucceeded(done)],
-        Answer::Declined(code) => vec![PaymentEvent::CaptureRefused(CaptureRefused {
-            payment_id: done.payment_id,
-            capture_id: done.capture_id,
-            amount: done.amount,
-            refusal: capture_refusal(code),
-            at: done.at,
-        })],
-    }
-}
-
-/// A capture that the provider declined because it had given the promise up lost against our own void.
-fn capture_refusal(code: &str) -> Refusal {
-    if code == "voided" { Refusal::PaymentVoided } else { Refusal::ByProvider(code.to_owned()) }
-}
-
-fn record_refund(done: RefundSucceeded, answer: &Answer) -> Vec<PaymentEvent> {
-    match answer {
-        Answer::Pending => Vec::new(),
-        Answer::Succeeded => vec![PaymentEvent::RefundSucceeded(done)],
-        Answer::Declined(code) => vec![PaymentEvent::RefundRefused(RefundRefused {
-            payment_id: done.payment_id,
-            refund_id: done.refund_id,
-            amount: done.amount,
-            refusal: Refusal::ByProvider(code.clone()),
-            at: done.at,
-        })],
-    }
+    events.push(PaymentEvent::ReauthorizationRequested(wanted));
+    Ok(events)
 }
 
 fn voided_event(request: &AuthorizationRequested, source: Source, at: Timestamp) -> Voided {
     let AuthorizationRequested { payment_id, order_id, amount, .. } = request.clone();
-    Voided { payment_id, order_id, amount, key: Step::Void.key(payment_id), source, at }
+    let owner = Some(request.owner.clone());
+    Voided { payment_id, order_id, amount, key: Step::Void.key(payment_id), source, owner, at }
 }
 
-fn amount_of(movement: Option<&Movement>, request: &AuthorizationRequested) -> Money {
-    movement.map_or_else(|| Money::zero(request.amount.currency()), |movement| movement.amount)
+fn owner_of(payment: &Payment) -> Option<String> {
+    payment.request().map(|request| request.owner.clone())
+}
+
+/// Whether there was something to take and all of it was taken. Of nothing to pay the whole is nothing.
+fn is_all_taken(payment: &Payment) -> bool {
+    payment.has_captures()
+        && payment.captured_minor() == payment.authorized_minor()
+        && *payment.promise() != Promise::Expired
 }
 
 fn said_before(known: &Movement, amount: Money) -> Result<Vec<PaymentEvent>, Rejection> {

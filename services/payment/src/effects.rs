@@ -3,15 +3,25 @@
 //! There is one path for the first call, for a retry and for what a crash left behind: the state says what
 //! is not settled, the provider is asked by key, and only what it has no record of is called again, with
 //! the same key. A call without an answer is a doubt and never a refusal.
-use crate::domain::{self, Answer, Command, Next, Payment, PaymentEvent, Source, Step};
-use souk_contracts::provider::v1 as pb;
-use souk_contracts::provider::v1::ProviderServiceClient;
-use souk_contracts::terms::{PaymentId, money_to_proto};
-use souk_eventstore::{CommitId, Decision, EventStore, Expected, Folded, Origin, StreamId, Work};
-use souk_identity::ServiceIdentity;
+pub mod adapter;
+mod alarms;
+mod intake;
+pub mod reconcile;
+
+pub use adapter::RpcProvider;
+
+use crate::domain::notice::Notice;
+use crate::domain::{
+    self, Alarm, Answer, Command, Next, Payment, PaymentEvent, Promise, Source, Step, TimerChange, Void,
+    Waiting, Want,
+};
+use crate::proto::Day;
+use souk_contracts::terms::PaymentId;
+use souk_eventstore::{CommitId, Decision, EventStore, Expected, Folded, Origin, StreamId, Timer, Work};
 use souk_kernel::{Code, Error, Ids, Money, Rejection, Timestamp};
-use souk_rpc::{BoxFuture, Cx, Peers};
-use std::collections::BTreeSet;
+use souk_rpc::{BoxFuture, Cx};
+use souk_telemetry::{crash_point, sometimes};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,8 +45,41 @@ pub trait Provider: Send + Sync + 'static {
     fn void(&self, cx: Cx, key: String, authorization: String) -> BoxFuture<'_, Result<Answer, Error>>;
     /// Gives back a part of what was taken under `authorization`.
     fn refund(&self, cx: Cx, call: Move) -> BoxFuture<'_, Result<Answer, Error>>;
+    /// Promises anew under `authorization`, whose promise expired.
+    fn reauthorize(&self, cx: Cx, call: Move) -> BoxFuture<'_, Result<Answer, Error>>;
+    /// What came of the action that `authorization` waited for; `None` when there is no such thing.
+    fn complete(&self, cx: Cx, authorization: String) -> BoxFuture<'_, Result<Option<Answer>, Error>>;
+    /// Every operation whose outcome is of this day.
+    fn report(&self, cx: Cx, day: Day) -> BoxFuture<'_, Result<Vec<Reported>, Error>>;
+    /// Reads what was told by itself, and makes sure that it was told by the provider, and now.
+    ///
+    /// # Errors
+    /// `BAD_SIGNATURE`, or what is wrong with the content.
+    fn notice(&self, message: &Message<'_>, now: Timestamp) -> Result<Notice, Error>;
+    /// Its name in addresses and books, for example `sim`.
+    fn name(&self) -> &'static str;
     /// What became of the operation with this key; `None` when it has never had an effect.
     fn find(&self, cx: Cx, key: String) -> BoxFuture<'_, Result<Option<Answer>, Error>>;
+}
+
+/// A notice as it came.
+#[derive(Debug, Clone, Copy)]
+pub struct Message<'a> {
+    /// The headers that matter, by lower-case name.
+    pub headers: &'a BTreeMap<String, String>,
+    /// The bytes.
+    pub body: &'a [u8],
+}
+
+/// One line of the provider's report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reported {
+    /// The operation's key.
+    pub key: String,
+    /// What became of it.
+    pub answer: Answer,
+    /// How much; absent of a void.
+    pub amount: Option<Money>,
 }
 
 /// A promise to ask for.
@@ -63,77 +106,12 @@ pub struct Move {
     pub amount: Money,
 }
 
-/// The provider that answers `souk.provider.v1`.
-pub struct RpcProvider {
-    client: ProviderServiceClient,
-    identity: Arc<ServiceIdentity>,
-}
-
-impl RpcProvider {
-    /// The provider that `peers` knows, called as `identity`.
-    pub fn new(peers: &Peers, identity: Arc<ServiceIdentity>) -> Self {
-        Self { client: peers.get(), identity }
-    }
-
-    fn cx(&self, cx: &Cx) -> Cx {
-        cx.for_call(self.identity.token_for("provider", None))
-    }
-}
-
-/// What the provider's record says. A status that we do not know is no answer.
-fn answer(operation: Option<pb::Operation>) -> Result<Answer, Error> {
-    let unreadable = || Error::unavailable("the payment provider's answer cannot be read");
-    let operation = operation.ok_or_else(unreadable)?;
-    match operation.status() {
-        pb::OperationStatus::Succeeded => Ok(Answer::Succeeded),
-        pb::OperationStatus::Declined => Ok(Answer::Declined(operation.decline_code)),
-        pb::OperationStatus::Pending => Ok(Answer::Pending),
-        // Nothing is promised until the customer acts, and there is no way to let them act yet.
-        pb::OperationStatus::RequiresAction => Ok(Answer::Declined("requires_action".to_owned())),
-        pb::OperationStatus::Unspecified => Err(unreadable()),
-    }
-}
-
-impl Provider for RpcProvider {
-    fn authorize(&self, cx: Cx, call: Authorize) -> BoxFuture<'_, Result<Answer, Error>> {
-        let Authorize { key, amount, method_token, reference } = call;
-        let amount = Some(money_to_proto(amount));
-        let request = pb::AuthorizeRequest { key, amount, method_token, reference };
-        Box::pin(async move { answer(self.client.authorize(self.cx(&cx), request).await?.operation) })
-    }
-
-    fn capture(&self, cx: Cx, call: Move) -> BoxFuture<'_, Result<Answer, Error>> {
-        let Move { key, authorization: authorization_key, amount } = call;
-        let request = pb::CaptureRequest { key, authorization_key, amount: Some(money_to_proto(amount)) };
-        Box::pin(async move { answer(self.client.capture(self.cx(&cx), request).await?.operation) })
-    }
-
-    fn void(&self, cx: Cx, key: String, authorization_key: String) -> BoxFuture<'_, Result<Answer, Error>> {
-        let request = pb::VoidRequest { key, authorization_key };
-        Box::pin(async move { answer(self.client.void(self.cx(&cx), request).await?.operation) })
-    }
-
-    fn refund(&self, cx: Cx, call: Move) -> BoxFuture<'_, Result<Answer, Error>> {
-        let Move { key, authorization: authorization_key, amount } = call;
-        let request = pb::RefundRequest { key, authorization_key, amount: Some(money_to_proto(amount)) };
-        Box::pin(async move { answer(self.client.refund(self.cx(&cx), request).await?.operation) })
-    }
-
-    fn find(&self, cx: Cx, key: String) -> BoxFuture<'_, Result<Option<Answer>, Error>> {
-        let request = pb::FindByKeyRequest { key };
-        Box::pin(async move {
-            let found = self.client.find_by_key(self.cx(&cx), request).await?;
-            found.operation.map(|operation| answer(Some(operation))).transpose()
-        })
-    }
-}
-
 /// Carries out commands.
 #[derive(Clone)]
 pub struct Cashier {
-    store: EventStore,
+    pub(crate) store: EventStore,
     ids: Ids,
-    provider: Arc<dyn Provider>,
+    pub(crate) provider: Arc<dyn Provider>,
 }
 
 impl Cashier {
@@ -170,8 +148,16 @@ impl Cashier {
                 },
                 Next::Perform(step) => self.perform(cx, &payment, id, &step).await?,
             };
+            // A refund on its way is an answer; what becomes of it is asked for later.
+            if is_on_its_way_back(&payment, &want) {
+                return Ok(payment);
+            }
         }
         Err(not_yet("too much of this payment is not settled yet"))
+    }
+
+    pub(crate) fn new_id(&self) -> souk_kernel::Uuid {
+        self.ids.uuid()
     }
 
     /// The payment as it is recorded.
@@ -179,12 +165,44 @@ impl Cashier {
         Ok(self.store.state::<Payment>(&StreamId::of::<Payment>(id)).await?)
     }
 
+    /// The customer has acted: the provider is asked what came of it, unless the time for it is over.
+    ///
+    /// # Errors
+    /// UNAVAILABLE when the provider does not answer.
+    pub async fn complete_action(&self, cx: &Cx, id: PaymentId) -> Result<Folded<Payment>, Error> {
+        let payment = self.payment(id).await?;
+        let is_asked = match payment.promise() {
+            Promise::ActionRequired { until, .. } => self.store.now() < *until,
+            Promise::None
+            | Promise::Requested(_)
+            | Promise::Held { .. }
+            | Promise::Expired
+            | Promise::Declined { .. } => false,
+        };
+        if !is_asked || *payment.void() != Void::None {
+            return Ok(payment);
+        }
+        let question = self.provider.complete(attempt(cx), Step::Authorize.key(id));
+        match within_attempt(question).await {
+            Ok(Some(answer)) => self.record(cx, id, &Step::Authorize, answer, Source::Answer).await,
+            Ok(None) => Ok(payment),
+            Err(why) => Err(not_yet("the payment provider has not said what came of it").with_source(why)),
+        }
+    }
+
     /// Asks what became of `step` and records it; `None` when the provider has no record of it.
     async fn find(&self, cx: &Cx, id: PaymentId, step: &Step) -> Result<Option<Folded<Payment>>, Error> {
+        crash_point!("effect.call.before", "find/{}", operation(step, id));
+        sometimes!("a provider was asked what became of a call");
         let question = self.provider.find(attempt(cx), step.key(id));
-        match within_attempt(question).await {
+        let found = within_attempt(question).await;
+        crash_point!("effect.call.after", "find/{}", operation(step, id));
+        match found {
             Ok(None) => Ok(None),
-            Ok(Some(answer)) => self.record(cx, id, step, answer, Source::Query).await.map(Some),
+            Ok(Some(answer)) => {
+                sometimes!("a provider had done what nobody had heard of");
+                self.record(cx, id, step, answer, Source::Query).await.map(Some)
+            }
             Err(why) => Err(self.doubt(cx, id, step, why).await),
         }
     }
@@ -196,7 +214,10 @@ impl Cashier {
         id: PaymentId,
         step: &Step,
     ) -> Result<Folded<Payment>, Error> {
-        match within_attempt(self.call(attempt(cx), payment, id, step)).await {
+        crash_point!("effect.call.before", "{}", operation(step, id));
+        let answered = within_attempt(self.call(attempt(cx), payment, id, step)).await;
+        crash_point!("effect.call.after", "{}", operation(step, id));
+        match answered {
             Ok(answer) => self.record(cx, id, step, answer, Source::Answer).await,
             Err(why) => Err(self.doubt(cx, id, step, why).await),
         }
@@ -221,6 +242,10 @@ impl Cashier {
                 let amount = payment.refunds().get(refund_id).ok_or_else(missing)?.amount;
                 self.provider.refund(cx, Move { key, authorization, amount }).await
             }
+            Step::Reauthorize(_) => {
+                let amount = payment.amount_of(step).ok_or_else(missing)?;
+                self.provider.reauthorize(cx, Move { key, authorization, amount }).await
+            }
         }
     }
 
@@ -232,7 +257,7 @@ impl Cashier {
         answer: Answer,
         source: Source,
     ) -> Result<Folded<Payment>, Error> {
-        let is_pending = answer == Answer::Pending;
+        let is_pending = answer == Answer::Pending && !matches!(step, Step::Refund(_));
         let step = step.clone();
         let decide = move |payment: &Payment, now| Ok(domain::record(payment, &step, &answer, source, now));
         let (payment, _) = self.commit(cx, id, decide).await?;
@@ -261,8 +286,10 @@ impl Cashier {
         let own = stream.clone();
         let work = Work::new(CommitId::new(self.ids.uuid()), origin(cx)).read::<Payment>(&stream).decide(
             move |facts, now| {
-                let events = decide(&facts.state::<Payment>(&own), now)?;
-                Ok(Decision::new().append(&own, Expected::Any, events))
+                let payment = facts.state::<Payment>(&own);
+                let events = decide(&payment, now)?;
+                let decision = with_timers(Decision::new(), &payment, &events, now);
+                Ok(decision.append(&own, Expected::Any, events))
             },
         );
         let committed = self.store.commit(work).await?;
@@ -273,18 +300,50 @@ impl Cashier {
     }
 }
 
-fn origin(cx: &Cx) -> Origin {
+/// What kind of operation a step is: the middle of its key.
+fn operation(step: &Step, id: PaymentId) -> String {
+    step.key(id).split(':').nth(1).unwrap_or_default().to_owned()
+}
+
+fn is_on_its_way_back(payment: &Payment, want: &Want) -> bool {
+    match want {
+        Want::Refund { .. } => payment.waiting(&want.step()) == Some(Waiting::Pending),
+        Want::Authorize { .. } | Want::Capture { .. } | Want::Void { .. } | Want::Reauthorize { .. } => false,
+    }
+}
+
+/// The timers that `events` need or need no more, in the same commit.
+pub(crate) fn with_timers(
+    decision: Decision,
+    payment: &Payment,
+    events: &[PaymentEvent],
+    now: Timestamp,
+) -> Decision {
+    domain::timers(payment, events).into_iter().fold(decision, |decision, change| match change {
+        TimerChange::Set(alarm, due) => decision.set_timer(timer(&alarm, due, now)),
+        TimerChange::Cancel(alarm) => decision.cancel_timer(alarm.to_string()),
+    })
+}
+
+/// The timer of `alarm`, set `now`.
+pub(crate) fn timer(alarm: &Alarm, due: Timestamp, now: Timestamp) -> Timer {
+    let (key, kind, payload) = (alarm.to_string().into(), domain::time::TIMER.into(), String::new());
+    let generation = u64::try_from(now.unix_us()).unwrap_or_default();
+    Timer { key, kind, due, generation, payload }
+}
+
+pub(crate) fn origin(cx: &Cx) -> Origin {
     let actor = cx.principal().map_or("", |principal| principal.subject.as_str());
     Origin::by(actor).correlation(cx.request_id()).causation(cx.request_id())
 }
 
 /// The circumstances of one attempt: it ends a little before the caller stops to wait.
-fn attempt(cx: &Cx) -> Cx {
+pub(crate) fn attempt(cx: &Cx) -> Cx {
     let until = tokio::time::Instant::now() + ATTEMPT_TIMEOUT;
     cx.clone().with_deadline(cx.deadline().min(until))
 }
 
-async fn within_attempt<T>(call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+pub(crate) async fn within_attempt<T>(call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     let late =
         |_| Err(Error::new(Code::DeadlineExceeded, "PROVIDER_SILENT", "the payment provider is silent"));
     tokio::time::timeout(ATTEMPT_TIMEOUT, call).await.unwrap_or_else(late)

@@ -1,5 +1,5 @@
 //! The service as others call it: parse, carry out, answer.
-use crate::effects::Cashier;
+use crate::effects::{Cashier, Message};
 use crate::{domain::Command, domain::Payment, proto, views};
 use souk_contracts::payment::v1 as pb;
 use souk_contracts::payment::v1::PaymentService;
@@ -38,17 +38,30 @@ impl Counter {
             Err(Error::not_found("the payment"))
         }
     }
+
+    /// Only the owner can have acted.
+    async fn complete(&self, cx: &Cx, id: PaymentId) -> Result<pb::Payment, Error> {
+        let payment = self.cashier.payment(id).await?;
+        if !is_owner(cx.principal()?, &payment) {
+            return Err(Error::not_found("the payment"));
+        }
+        Ok(proto::payment(id, &*self.cashier.complete_action(cx, id).await?))
+    }
+}
+
+/// Its owner and nobody else.
+fn is_owner(principal: &Principal, payment: &Payment) -> bool {
+    payment.request().is_some_and(|request| request.owner == principal.owner())
 }
 
 /// Its owner, whoever acts for its owner, staff with a role that sees all, and services on their own account.
 fn may_see(principal: &Principal, payment: &Payment) -> bool {
-    let is_owner = payment.request().is_some_and(|request| request.owner == principal.owner());
     let sees_all = match principal.kind {
         Kind::Staff => READERS.iter().any(|role| principal.has_role(role)),
         Kind::Service => principal.actor_for.is_none(),
         Kind::Guest | Kind::Customer => false,
     };
-    is_owner || sees_all
+    is_owner(principal, payment) || sees_all
 }
 
 impl PaymentService for Counter {
@@ -90,42 +103,60 @@ impl PaymentService for Counter {
 
     fn reauthorize(
         &self,
-        _cx: Cx,
-        _request: pb::ReauthorizeRequest,
+        cx: Cx,
+        request: pb::ReauthorizeRequest,
     ) -> BoxFuture<'_, Result<pb::ReauthorizeResponse, Error>> {
-        Box::pin(async move { Err(not_yet()) })
+        Box::pin(async move {
+            let command = proto::reauthorize(request)?;
+            Ok(pb::ReauthorizeResponse { payment: self.carry_out(&cx, command).await? })
+        })
     }
 
     fn complete_action(
         &self,
-        _cx: Cx,
-        _request: pb::CompleteActionRequest,
+        cx: Cx,
+        request: pb::CompleteActionRequest,
     ) -> BoxFuture<'_, Result<pb::CompleteActionResponse, Error>> {
-        Box::pin(async move { Err(not_yet()) })
+        Box::pin(async move {
+            let payment = self.complete(&cx, proto::complete_action(&request)?).await?;
+            Ok(pb::CompleteActionResponse { payment: Some(payment) })
+        })
     }
 
     fn handle_webhook(
         &self,
-        _cx: Cx,
-        _request: pb::HandleWebhookRequest,
+        cx: Cx,
+        request: pb::HandleWebhookRequest,
     ) -> BoxFuture<'_, Result<pb::HandleWebhookResponse, Error>> {
-        Box::pin(async move { Err(not_yet()) })
+        Box::pin(async move {
+            let message = Message { headers: &request.headers, body: &request.body };
+            self.cashier.take_notice(&cx, &request.provider, message).await?;
+            Ok(pb::HandleWebhookResponse {})
+        })
     }
 
     fn reconcile(
         &self,
-        _cx: Cx,
-        _request: pb::ReconcileRequest,
+        cx: Cx,
+        request: pb::ReconcileRequest,
     ) -> BoxFuture<'_, Result<pb::ReconcileResponse, Error>> {
-        Box::pin(async move { Err(not_yet()) })
+        Box::pin(async move {
+            let day = proto::reconcile(request)?;
+            let date = day.date.clone();
+            let found = self.cashier.reconcile(&cx, day).await?;
+            Ok(proto::compared(date, found))
+        })
     }
 
     fn list_payment_issues(
         &self,
         _cx: Cx,
-        _request: pb::ListPaymentIssuesRequest,
+        request: pb::ListPaymentIssuesRequest,
     ) -> BoxFuture<'_, Result<pb::ListPaymentIssuesResponse, Error>> {
-        Box::pin(async move { Err(not_yet()) })
+        Box::pin(async move {
+            let issues = views::issues(&self.store, proto::list_issues(&request)?).await?;
+            Ok(pb::ListPaymentIssuesResponse { issues: issues.into_iter().map(proto::issue).collect() })
+        })
     }
 
     fn get_payment(
@@ -152,7 +183,3 @@ impl PaymentService for Counter {
     }
 }
 
-/// Declared, and answered from the next release on.
-fn not_yet() -> Error {
-    Error::new(souk_kernel::Code::Unimplemented, "UNIMPLEMENTED", "this call is not answered yet")
-}

@@ -1,9 +1,15 @@
 //! Messages to commands and payments to messages. Every faulty field of a request is named.
-use crate::domain::{Command, Payment, Promise, Status, Want};
+use crate::domain::reconciliation::Mismatch;
+use crate::domain::{
+    Command, Dispute, DisputeStage, Movement, OperationId, Outcome, Payment, Promise, Refusal, Status, Want,
+};
+use crate::effects::reconcile::Compared;
+use crate::views::Issue;
 use souk_contracts::payment::v1 as pb;
 use souk_contracts::terms::{OrderId, PaymentId, money_from_proto, money_to_proto};
 use souk_contracts::types::v1::Money as MoneyMessage;
-use souk_kernel::{Invalid, Money, TypeId};
+use souk_kernel::{Invalid, Money, Timestamp, TypeId};
+use std::time::Duration;
 
 /// The longest token of a payment method.
 pub const TOKEN_BYTES_MAX: usize = 128;
@@ -68,6 +74,60 @@ pub fn refund(request: pb::RefundRequest) -> Result<Command, Invalid> {
     invalid.finish(command())
 }
 
+/// Reads what is to be promised anew.
+pub fn reauthorize(request: pb::ReauthorizeRequest) -> Result<Command, Invalid> {
+    let mut invalid = Invalid::new();
+    let payment_id = invalid.take("paymentId", request.payment_id.parse::<PaymentId>());
+    let id = invalid.take("authorizationId", request.authorization_id.parse());
+    let amount = amount(&mut invalid, request.amount.as_ref());
+    let command =
+        || Some(Command { payment_id: payment_id?, want: Want::Reauthorize { id: id?, amount: amount? } });
+    invalid.finish(command())
+}
+
+/// Reads whose customer has acted.
+pub fn complete_action(request: &pb::CompleteActionRequest) -> Result<PaymentId, Invalid> {
+    let mut invalid = Invalid::new();
+    let payment_id = invalid.take("paymentId", request.payment_id.parse::<PaymentId>());
+    invalid.finish(payment_id)
+}
+
+/// A day in UTC.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Day {
+    /// Its name: `2026-03-01`.
+    pub date: String,
+    /// When it begins.
+    pub from: Timestamp,
+    /// When the next one does.
+    pub to: Timestamp,
+}
+
+/// Reads which day is to be compared.
+pub fn reconcile(request: pb::ReconcileRequest) -> Result<Day, Invalid> {
+    let mut invalid = Invalid::new();
+    let date = request.date;
+    let begins = (date.len() == 10).then(|| Timestamp::parse(&format!("{date}T00:00:00Z")).ok()).flatten();
+    let Some(from) = begins else {
+        invalid.add("date", "must be a day such as 2026-03-01");
+        return invalid.finish(None);
+    };
+    Ok(Day { date, from, to: from.plus(Duration::from_secs(24 * 3_600)) })
+}
+
+/// How many issues are listed when nothing is said, and at most.
+const ISSUES: u32 = 100;
+const ISSUES_MAX: u32 = 500;
+
+/// Reads how many issues are wanted.
+pub fn list_issues(request: &pb::ListPaymentIssuesRequest) -> Result<u32, Invalid> {
+    let mut invalid = Invalid::new();
+    if request.limit > ISSUES_MAX {
+        invalid.add("limit", format!("must be at most {ISSUES_MAX}"));
+    }
+    invalid.finish(Some(if request.limit == 0 { ISSUES } else { request.limit }))
+}
+
 /// Reads which payment is wanted.
 pub fn get(request: &pb::GetPaymentRequest) -> Result<PaymentId, Invalid> {
     let mut invalid = Invalid::new();
@@ -81,8 +141,20 @@ pub fn payment(payment_id: PaymentId, payment: &Payment) -> pb::Payment {
     let money = |minor_units| currency.map(|currency| money_to_proto(Money::new(minor_units, currency)));
     let decline_code = match payment.promise() {
         Promise::Declined { code } => code.clone(),
-        Promise::None | Promise::Requested(_) | Promise::Held => String::new(),
+        Promise::None
+        | Promise::Requested(_)
+        | Promise::ActionRequired { .. }
+        | Promise::Held { .. }
+        | Promise::Expired => String::new(),
     };
+    let (action, until) = match payment.promise() {
+        Promise::ActionRequired { url, until } => (Some((url.clone(), *until)), None),
+        Promise::Held { until } => (None, *until),
+        Promise::None | Promise::Requested(_) | Promise::Expired | Promise::Declined { .. } => (None, None),
+    };
+    let (action_url, action_expires_at) = action.unzip();
+    let refunds = payment.refunds().iter().map(|(id, movement)| refund_state(id, movement));
+    let disputes = payment.disputes().iter().map(|(id, dispute)| dispute_message(id, dispute));
     pb::Payment {
         payment_id: payment_id.to_string(),
         order_id: OrderId::from_uuid(payment_id.uuid()).to_string(),
@@ -92,8 +164,54 @@ pub fn payment(payment_id: PaymentId, payment: &Payment) -> pb::Payment {
         refunded: money(payment.refunded_minor()),
         decline_code,
         updated_at: Some(souk_rpc::time::to_proto(payment.updated_at())),
-        ..pb::Payment::default()
+        action_url: action_url.unwrap_or_default(),
+        action_expires_at: action_expires_at.map(souk_rpc::time::to_proto),
+        authorization_expires_at: until.map(souk_rpc::time::to_proto),
+        voided: money(payment.voided_minor()),
+        pending_refunds: money(payment.refunding_minor()),
+        refunds: refunds.collect(),
+        disputes: disputes.collect(),
     }
+}
+
+fn refund_state(id: &OperationId, movement: &Movement) -> pb::RefundState {
+    let (status, code) = match &movement.outcome {
+        Outcome::Requested(_) => (pb::RefundStatus::Pending, ""),
+        Outcome::Succeeded => (pb::RefundStatus::Succeeded, ""),
+        Outcome::Refused(Refusal::ByProvider(code)) => (pb::RefundStatus::Failed, code.as_str()),
+        Outcome::Refused(
+            Refusal::ExceedsAuthorized
+            | Refusal::ExceedsCaptured
+            | Refusal::PaymentVoided
+            | Refusal::NotExpired,
+        ) => (pb::RefundStatus::Failed, "refused"),
+    };
+    let (refund_id, amount) = (id.to_string(), Some(money_to_proto(movement.amount)));
+    pb::RefundState { refund_id, amount, status: status.into(), code: code.to_owned() }
+}
+
+fn dispute_message(id: &str, dispute: &Dispute) -> pb::Dispute {
+    let status = match dispute.stage {
+        DisputeStage::Open => pb::DisputeStatus::Open,
+        DisputeStage::Won => pb::DisputeStatus::Won,
+        DisputeStage::Lost => pb::DisputeStatus::Lost,
+    };
+    let (dispute_id, amount) = (id.to_owned(), Some(money_to_proto(dispute.amount)));
+    pb::Dispute { dispute_id, amount, status: status.into(), reason: dispute.reason.clone() }
+}
+
+/// What a comparison found, as a message.
+pub fn compared(date: String, found: Compared) -> pb::ReconcileResponse {
+    let mismatches =
+        found.mismatches.into_iter().map(|Mismatch { key, what }| pb::LedgerMismatch { key, what });
+    pb::ReconcileResponse { date, compared: found.compared, mismatches: mismatches.collect() }
+}
+
+/// What a person has to look at, as a message.
+pub fn issue(issue: Issue) -> pb::PaymentIssue {
+    let Issue { id: issue_id, kind, payment_id, what, noticed } = issue;
+    let noticed_at = Some(souk_rpc::time::to_proto(noticed));
+    pb::PaymentIssue { issue_id, kind, payment_id, what, noticed_at }
 }
 
 /// One account's balance as a message.
@@ -106,7 +224,9 @@ fn status(status: Status) -> pb::PaymentStatus {
         Status::Unheard => pb::PaymentStatus::Unspecified,
         Status::Authorizing => pb::PaymentStatus::Authorizing,
         Status::Unknown => pb::PaymentStatus::Unknown,
+        Status::RequiresAction => pb::PaymentStatus::RequiresAction,
         Status::Authorized => pb::PaymentStatus::Authorized,
+        Status::AuthExpired => pb::PaymentStatus::AuthExpired,
         Status::Declined => pb::PaymentStatus::Declined,
         Status::Voided => pb::PaymentStatus::Voided,
         Status::PartiallyCaptured => pb::PaymentStatus::PartiallyCaptured,
@@ -157,7 +277,6 @@ fn reason(invalid: &mut Invalid, reason: String) -> String {
 mod tests {
     use super::*;
     use crate::domain::tests::{gbp, order_id, payment_id};
-    use souk_kernel::Timestamp;
 
     fn fields<T: std::fmt::Debug>(read: Result<T, Invalid>) -> Vec<String> {
         let invalid = read.expect_err("it must not be readable");
@@ -181,6 +300,13 @@ mod tests {
         assert_eq!(fields(void(pb::VoidRequest::default())), ["paymentId"]);
         assert_eq!(fields(refund(pb::RefundRequest::default())), ["paymentId", "refundId", "amount"]);
         assert_eq!(fields(get(&pb::GetPaymentRequest::default())), ["paymentId"]);
+        let renewal = pb::ReauthorizeRequest::default();
+        assert_eq!(fields(reauthorize(renewal)), ["paymentId", "authorizationId", "amount"]);
+        assert_eq!(fields(complete_action(&pb::CompleteActionRequest::default())), ["paymentId"]);
+        for date in ["", "2026-02-30", "2026-2-1", "2026-02-01T00:00:00Z", "today"] {
+            assert_eq!(fields(reconcile(pb::ReconcileRequest { date: date.to_owned() })), ["date"], "{date}");
+        }
+        assert_eq!(fields(list_issues(&pb::ListPaymentIssuesRequest { limit: 501 })), ["limit"]);
         let long = pb::VoidRequest { payment_id: payment_id().to_string(), reason: "x".repeat(201) };
         assert_eq!(fields(void(long)), ["reason"]);
     }

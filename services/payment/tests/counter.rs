@@ -10,8 +10,10 @@ use souk_contracts::payment::v1::PaymentStatus::*;
 use souk_eventstore::{EventStore, Faults, Location, Options};
 use souk_identity::Kind;
 use souk_kernel::{Clock, Code, Error, Ids, ManualClock, SeededEntropy, Timestamp};
+use souk_payment::domain::notice::Notice;
 use souk_payment::domain::{Answer, Command, Want};
-use souk_payment::effects::{ATTEMPT_TIMEOUT, Authorize, Cashier, Move, Provider};
+use souk_payment::effects::{ATTEMPT_TIMEOUT, Authorize, Cashier, Message, Move, Provider, Reported};
+use souk_payment::proto::Day;
 use souk_payment::views;
 use souk_rpc::{BoxFuture, Cx};
 use std::sync::Arc;
@@ -130,6 +132,21 @@ impl Provider for Silent {
     }
     fn refund(&self, _: Cx, _: Move) -> BoxFuture<'_, Result<Answer, Error>> {
         Box::pin(std::future::pending())
+    }
+    fn reauthorize(&self, _: Cx, _: Move) -> BoxFuture<'_, Result<Answer, Error>> {
+        Box::pin(std::future::pending())
+    }
+    fn complete(&self, _: Cx, _: String) -> BoxFuture<'_, Result<Option<Answer>, Error>> {
+        Box::pin(std::future::pending())
+    }
+    fn report(&self, _: Cx, _: Day) -> BoxFuture<'_, Result<Vec<Reported>, Error>> {
+        Box::pin(std::future::pending())
+    }
+    fn notice(&self, _: &Message<'_>, _: Timestamp) -> Result<Notice, Error> {
+        Err(Error::unavailable("it says nothing"))
+    }
+    fn name(&self) -> &'static str {
+        "silent"
     }
     fn find(&self, _: Cx, _: String) -> BoxFuture<'_, Result<Option<Answer>, Error>> {
         Box::pin(std::future::pending())

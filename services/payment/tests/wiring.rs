@@ -35,7 +35,7 @@ impl House {
         let own = house.resources(service.name(), house.store(service.name(), service.views()));
         let provider = house.store(souk_provider::NAME, souk_provider::views());
         let guard = house.guard(souk_provider::NAME);
-        let theirs = souk_provider::bind(provider, Arc::clone(&house.clock), guard);
+        let theirs = souk_provider::bind(provider, Arc::clone(&house.clock), guard, None);
         service.serve(&own).iter().chain(&theirs).for_each(|bound| house.peers.add_bound(bound));
         house.peers.round_trip(true);
         house

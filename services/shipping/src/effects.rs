@@ -13,7 +13,7 @@ use souk_host::Resources;
 use souk_identity::ServiceIdentity;
 use souk_kernel::{Error, Timestamp};
 use souk_rpc::{BoxFuture, Cx};
-use souk_saga::{Call, Direction, Intent, Outcome, Recording, Saga};
+use souk_saga::{Call, Definition, Direction, Event, Intent, Outcome, Progress, Recording, Saga};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -116,6 +116,16 @@ impl Saga for Effects {
         let events = carry::record(parcel, self.auto, intent, outcome, attempt);
         let set_timers = handed_over(&events, now).into_iter().collect();
         Recording { events, set_timers, ..Recording::default() }
+    }
+
+    /// None that a person could retry, skip or end: a parcel's own state says what is outstanding, so what is to be
+    /// done about one that is stuck is a command of its own, such as asking for another label.
+    fn sagas<'a>(&'a self, _parcel: &'a Shipment) -> Vec<(&'a Definition, &'a Progress)> {
+        Vec::new()
+    }
+
+    fn moved(&self, _parcel: &Shipment, _moves: Vec<Event>, _now: Timestamp) -> Recording<ShipmentEvent> {
+        Recording::default()
     }
 }
 

@@ -3,11 +3,16 @@
 //!
 //! An operation that is declined is as final as one that succeeds: both are in the books, and a repeated
 //! key hears the same again. What the rules cannot read or place at all is a rejection and leaves no trace.
-use crate::tokens::{Failure, SHORT_PROMISE, Token};
+mod events;
+
+pub use events::*;
+
+use crate::tokens::{Failure, PROMISE, SHORT_PROMISE, Token};
 use serde::{Deserialize, Serialize};
-use souk_decider::{Aggregate, stored_events};
+use souk_decider::Aggregate;
 use souk_kernel::{Code, Money, Rejection, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// What can be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -21,6 +26,8 @@ pub enum Kind {
     Void,
     /// Give back a part of what was taken.
     Refund,
+    /// Promise anew after the promise expired.
+    Reauthorize,
 }
 
 impl Kind {
@@ -31,6 +38,7 @@ impl Kind {
             Kind::Capture => "capture",
             Kind::Void => "void",
             Kind::Refund => "refund",
+            Kind::Reauthorize => "reauthorize",
         }
     }
 }
@@ -46,6 +54,8 @@ pub enum Command {
     Void { key: String, authorization_key: String },
     /// Give back a part of what was taken.
     Refund { key: String, authorization_key: String, amount: Money },
+    /// Promise anew.
+    Reauthorize { key: String, authorization_key: String, amount: Money },
 }
 
 impl Command {
@@ -55,7 +65,8 @@ impl Command {
             Command::Authorize { key, .. }
             | Command::Capture { key, .. }
             | Command::Void { key, .. }
-            | Command::Refund { key, .. } => key,
+            | Command::Refund { key, .. }
+            | Command::Reauthorize { key, .. } => key,
         }
     }
 
@@ -65,7 +76,8 @@ impl Command {
             Command::Authorize { key, .. } => key,
             Command::Capture { authorization_key, .. }
             | Command::Void { authorization_key, .. }
-            | Command::Refund { authorization_key, .. } => authorization_key,
+            | Command::Refund { authorization_key, .. }
+            | Command::Reauthorize { authorization_key, .. } => authorization_key,
         }
     }
 
@@ -76,6 +88,7 @@ impl Command {
             Command::Capture { .. } => Kind::Capture,
             Command::Void { .. } => Kind::Void,
             Command::Refund { .. } => Kind::Refund,
+            Command::Reauthorize { .. } => Kind::Reauthorize,
         }
     }
 
@@ -84,124 +97,12 @@ impl Command {
         match self {
             Command::Authorize { amount, .. }
             | Command::Capture { amount, .. }
-            | Command::Refund { amount, .. } => Some(*amount),
+            | Command::Refund { amount, .. }
+            | Command::Reauthorize { amount, .. } => Some(*amount),
             Command::Void { .. } => None,
         }
     }
 }
-
-/// The amount is promised.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Authorized {
-    pub key: String,
-    pub amount: Money,
-    pub method_token: String,
-    pub reference: String,
-    /// From when on it can no longer be captured.
-    pub expires_at: Option<Timestamp>,
-}
-
-/// Nothing is promised, and never will be under this key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AuthorizationDeclined {
-    pub key: String,
-    pub amount: Money,
-    pub method_token: String,
-    pub reference: String,
-    pub code: String,
-}
-
-/// The customer would have to act; nothing is promised.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ActionRequired {
-    pub key: String,
-    pub amount: Money,
-    pub method_token: String,
-    pub reference: String,
-}
-
-/// Money moved, or is about to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Moved {
-    pub key: String,
-    pub authorization_key: String,
-    pub amount: Money,
-}
-
-/// Money did not move.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NotMoved {
-    pub key: String,
-    pub authorization_key: String,
-    pub amount: Money,
-    pub code: String,
-}
-
-/// The promise is given up. For a key that was never heard of this is the tombstone.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Voided {
-    pub key: String,
-    pub authorization_key: String,
-}
-
-/// The promise stays.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct VoidDeclined {
-    pub key: String,
-    pub authorization_key: String,
-    pub code: String,
-}
-
-/// A call came and had no effect; remembered so that the next one works, also after a restart.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AttemptFailed {
-    pub key: String,
-    pub authorization_key: String,
-    pub kind: Kind,
-}
-
-/// A notification to the merchant is due. Nothing sends it yet.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NotificationDue {
-    /// The key of the operation that it is about.
-    pub key: String,
-    pub authorization_key: String,
-    pub kind: Kind,
-    /// How it would arrive: `duplicate`, `reordered`, `before_reply`, `missing`; or `dispute`.
-    pub manner: String,
-}
-
-/// What stands in the books.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
-    Authorized(Authorized),
-    AuthorizationDeclined(AuthorizationDeclined),
-    ActionRequired(ActionRequired),
-    Captured(Moved),
-    CaptureDeclined(NotMoved),
-    Voided(Voided),
-    VoidDeclined(VoidDeclined),
-    Refunded(Moved),
-    RefundPending(Moved),
-    RefundDeclined(NotMoved),
-    AttemptFailed(AttemptFailed),
-    NotificationDue(NotificationDue),
-}
-
-stored_events!(Event {
-    Authorized: 1,
-    AuthorizationDeclined: 1,
-    ActionRequired: 1,
-    Captured: 1,
-    CaptureDeclined: 1,
-    Voided: 1,
-    VoidDeclined: 1,
-    Refunded: 1,
-    RefundPending: 1,
-    RefundDeclined: 1,
-    AttemptFailed: 1,
-    NotificationDue: 1,
-});
 
 /// What became of an operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -235,7 +136,8 @@ pub enum Promise {
     Held { amount: Money, expires_at: Option<Timestamp> },
     /// It was declined, or the customer did not act.
     Refused,
-    /// It was given up, perhaps before it was asked for. The amount is what had been promised.
+    /// It was given up, perhaps before it was asked for, perhaps after a part was taken. The amount is what had
+    /// been promised.
     Voided { amount: Option<Money> },
 }
 
@@ -280,6 +182,14 @@ impl Authorization {
     /// The payment method, once it is known.
     pub fn token(&self) -> Option<Token> {
         Token::parse(&self.method_token)
+    }
+
+    /// Until when the promise can be captured, where it has an end.
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        match self.promise {
+            Promise::Held { expires_at, .. } => expires_at,
+            Promise::Unheard | Promise::Refused | Promise::Voided { .. } => None,
+        }
     }
 
     fn note(&mut self, key: &str, kind: Kind, status: Status, amount: Option<Money>) {
@@ -365,7 +275,20 @@ impl Aggregate for Authorization {
             Event::AttemptFailed(e) => {
                 self.failed_attempts.insert(e.key.clone());
             }
-            Event::NotificationDue(_) => {}
+            Event::Reauthorized(e) => {
+                // A void that was recorded meanwhile stays one.
+                if let Promise::Held { amount, .. } = self.promise {
+                    let minor_units = self.captured_minor + e.amount.minor_units();
+                    let amount = Money::new(minor_units, amount.currency());
+                    self.promise = Promise::Held { amount, expires_at: e.expires_at };
+                }
+                self.note(&e.key, Kind::Reauthorize, Status::Succeeded, Some(e.amount));
+            }
+            Event::ReauthorizationDeclined(e) => {
+                let status = Status::Declined(e.code.clone());
+                self.note(&e.key, Kind::Reauthorize, status, Some(e.amount));
+            }
+            Event::NotificationDue(_) | Event::NotificationSent(_) => {}
         }
     }
 }
@@ -399,17 +322,55 @@ pub fn decide(state: &Authorization, command: &Command, now: Timestamp) -> Resul
             known(state, authorization_key)?;
             refund(state, Moved::new(key, authorization_key, *amount))
         }
+        Command::Reauthorize { key, authorization_key, amount } => {
+            known(state, authorization_key)?;
+            reauthorize(state, Moved::new(key, authorization_key, *amount), now)
+        }
     };
     Ok(with_notification(state, command, event))
 }
 
-/// What asking for the key makes happen: a refund that was on its way turns out to have failed.
+/// What time, or asking for the key, makes happen: a refund that was on its way comes to its end.
 pub fn decide_asked(state: &Authorization, authorization_key: &str, key: &str) -> Vec<Event> {
     let pending = state.operation(key).filter(|operation| operation.status == Status::Pending);
     let Some(amount) = pending.and_then(|operation| operation.amount) else {
         return Vec::new();
     };
-    vec![Event::RefundDeclined(Moved::new(key, authorization_key, amount).not("refund_failed"))]
+    let moved = Moved::new(key, authorization_key, amount);
+    let event = match state.token().is_some_and(Token::pending_succeeds) {
+        true => Event::Refunded(moved),
+        false => Event::RefundDeclined(moved.not("refund_failed")),
+    };
+    vec![event, due(key, authorization_key, Kind::Refund, PLAIN)]
+}
+
+/// What the customer's coming back makes happen: the payment method decides how they fared. Nothing, when nothing
+/// was asked of them.
+pub fn decide_completed(state: &Authorization, key: &str, now: Timestamp) -> Vec<Event> {
+    let asked = state.operation(key).filter(|operation| operation.status == Status::ActionRequired);
+    let Some(amount) = asked.and_then(|operation| operation.amount) else {
+        return Vec::new();
+    };
+    let code = match state.promise {
+        Promise::Voided { .. } => Some("voided"),
+        Promise::Unheard | Promise::Held { .. } | Promise::Refused => {
+            state.token().and_then(Token::action_decline)
+        }
+    };
+    let (method_token, reference) = (state.method_token.clone(), state.reference.clone());
+    let key = key.to_owned();
+    let notification = due(&key, &key, Kind::Authorize, PLAIN);
+    let event = match code {
+        Some(code) => {
+            let code = code.to_owned();
+            Event::AuthorizationDeclined(AuthorizationDeclined { key, amount, method_token, reference, code })
+        }
+        None => {
+            let expires_at = Some(now.plus(promise_length(state.token())));
+            Event::Authorized(Authorized { key, amount, method_token, reference, expires_at })
+        }
+    };
+    vec![event, notification]
 }
 
 /// How this call fails without an effect, if it does: only the first of its key ever does.
@@ -424,7 +385,10 @@ pub fn fails_first(state: &Authorization, command: &Command) -> Option<Failure> 
 pub fn token_of(state: &Authorization, command: &Command) -> Option<Token> {
     match command {
         Command::Authorize { method_token, .. } => Token::parse(method_token),
-        Command::Capture { .. } | Command::Void { .. } | Command::Refund { .. } => state.token(),
+        Command::Capture { .. }
+        | Command::Void { .. }
+        | Command::Refund { .. }
+        | Command::Reauthorize { .. } => state.token(),
     }
 }
 
@@ -440,7 +404,10 @@ fn is_same(state: &Authorization, operation: &Operation, command: &Command) -> b
         Command::Authorize { method_token, reference, .. } => {
             *method_token == state.method_token && *reference == state.reference
         }
-        Command::Capture { .. } | Command::Void { .. } | Command::Refund { .. } => true,
+        Command::Capture { .. }
+        | Command::Void { .. }
+        | Command::Refund { .. }
+        | Command::Reauthorize { .. } => true,
     };
     operation.kind == command.kind() && operation.amount == command.amount() && same_method
 }
@@ -488,11 +455,34 @@ fn authorize(
             code,
         });
     }
-    if token == Some(Token::RequiresAction) {
+    if token.is_some_and(Token::requires_action) {
         return Event::ActionRequired(ActionRequired { key, amount, method_token, reference });
     }
-    let expires_at = (token == Some(Token::AuthExpires1m)).then(|| now.plus(SHORT_PROMISE));
+    let expires_at = Some(now.plus(promise_length(token)));
     Event::Authorized(Authorized { key, amount, method_token, reference, expires_at })
+}
+
+/// How long a promise of this payment method is good for.
+fn promise_length(token: Option<Token>) -> Duration {
+    if token == Some(Token::AuthExpires1m) { SHORT_PROMISE } else { PROMISE }
+}
+
+fn reauthorize(state: &Authorization, wanted: Moved, now: Timestamp) -> Event {
+    let code = match state.promise {
+        Promise::Held { amount, .. } if amount.currency() != wanted.amount.currency() => {
+            Some("currency_mismatch")
+        }
+        Promise::Held { expires_at: Some(expires_at), .. } if now >= expires_at => None,
+        Promise::Held { .. } => Some("not_expired"),
+        Promise::Voided { .. } => Some("voided"),
+        Promise::Refused | Promise::Unheard => Some("not_authorized"),
+    };
+    if let Some(code) = code {
+        return Event::ReauthorizationDeclined(wanted.not(code));
+    }
+    let Moved { key, authorization_key, amount } = wanted;
+    let expires_at = Some(now.plus(promise_length(state.token())));
+    Event::Reauthorized(Reauthorized { key, authorization_key, amount, expires_at })
 }
 
 fn capture(state: &Authorization, wanted: Moved, now: Timestamp) -> Event {
@@ -531,7 +521,13 @@ fn capture_decline(
 
 fn void(state: &Authorization, key: &str, authorization_key: &str) -> Event {
     let (key, authorization_key) = (key.to_owned(), authorization_key.to_owned());
-    if state.captured_minor > 0 {
+    let is_all_taken = match state.promise {
+        Promise::Held { amount, .. } => {
+            state.captured_minor > 0 && state.captured_minor == amount.minor_units()
+        }
+        Promise::Voided { .. } | Promise::Refused | Promise::Unheard => false,
+    };
+    if is_all_taken {
         return Event::VoidDeclined(VoidDeclined {
             key,
             authorization_key,
@@ -544,7 +540,8 @@ fn void(state: &Authorization, key: &str, authorization_key: &str) -> Event {
 fn refund(state: &Authorization, wanted: Moved) -> Event {
     let captured_currency = match state.promise {
         Promise::Held { amount, .. } => Some(amount.currency()),
-        Promise::Voided { .. } | Promise::Refused | Promise::Unheard => None,
+        Promise::Voided { amount } => amount.map(|amount| amount.currency()),
+        Promise::Refused | Promise::Unheard => None,
     };
     let left = state.captured_minor - state.refunded_minor - state.refunding_minor;
     if captured_currency.is_some_and(|currency| currency != wanted.amount.currency()) {
@@ -553,27 +550,34 @@ fn refund(state: &Authorization, wanted: Moved) -> Event {
     if wanted.amount.minor_units() > left {
         return Event::RefundDeclined(wanted.not("exceeds_captured"));
     }
-    if state.token() == Some(Token::RefundPendingThenFails) {
+    if state.token().is_some_and(Token::refunds_are_pending) {
         return Event::RefundPending(wanted);
     }
     Event::Refunded(wanted)
 }
 
+/// The manner of a notification that simply arrives.
+pub const PLAIN: &str = "plain";
+
 fn with_notification(state: &Authorization, command: &Command, event: Event) -> Vec<Event> {
     let happened =
         matches!(event, Event::Authorized(_) | Event::Captured(_) | Event::Voided(_) | Event::Refunded(_));
     let token = token_of(state, command).filter(|_| happened);
-    let manner = token.and_then(|token| token.notification(command.kind()));
+    let is_first_capture = state.captured_minor == 0;
+    let manners = token.map_or(&[][..], |token| token.notifications(command.kind(), is_first_capture));
+    let (key, authorization_key, kind) = (command.key(), command.authorization_key(), command.kind());
     let mut events = vec![event];
-    events.extend(manner.map(|manner| {
-        Event::NotificationDue(NotificationDue {
-            key: command.key().to_owned(),
-            authorization_key: command.authorization_key().to_owned(),
-            kind: command.kind(),
-            manner: manner.to_owned(),
-        })
-    }));
+    events.extend(manners.iter().map(|manner| due(key, authorization_key, kind, manner)));
     events
+}
+
+fn due(key: &str, authorization_key: &str, kind: Kind, manner: &str) -> Event {
+    Event::NotificationDue(NotificationDue {
+        key: key.to_owned(),
+        authorization_key: authorization_key.to_owned(),
+        kind,
+        manner: manner.to_owned(),
+    })
 }
 
 impl Moved {

@@ -1,9 +1,10 @@
 //! Requests to commands, operations to messages. Every faulty field of a request is named.
-use crate::domain::{Command, Kind, Operation, Status};
+use crate::domain::{Authorization, Command, Kind, Operation, Status};
 use souk_contracts::provider::v1 as pb;
 use souk_contracts::terms::{money_from_proto, money_to_proto};
 use souk_contracts::types::v1::Money as MoneyMessage;
-use souk_kernel::{Invalid, Money};
+use souk_kernel::{Invalid, Money, Timestamp};
+use std::time::Duration;
 
 const KEY_BYTES_MAX: usize = 200;
 const TOKEN_BYTES_MAX: usize = 128;
@@ -41,6 +42,50 @@ pub(crate) fn refund(request: pb::RefundRequest) -> Result<Command, Invalid> {
     invalid.finish(amount.map(|amount| Command::Refund { key, authorization_key, amount }))
 }
 
+pub(crate) fn reauthorize(request: pb::ReauthorizeRequest) -> Result<Command, Invalid> {
+    let pb::ReauthorizeRequest { key, authorization_key, amount: wanted } = request;
+    let mut invalid = keys(&key, &authorization_key);
+    let amount = amount(&mut invalid, wanted.as_ref());
+    invalid.finish(amount.map(|amount| Command::Reauthorize { key, authorization_key, amount }))
+}
+
+pub(crate) fn complete_action(request: pb::CompleteActionRequest) -> Result<String, Invalid> {
+    let mut invalid = Invalid::new();
+    visible(&mut invalid, "authorizationKey", &request.authorization_key, KEY_BYTES_MAX);
+    invalid.finish(Some(request.authorization_key))
+}
+
+/// A page of the report of a day.
+pub(crate) struct Page {
+    pub(crate) from: Timestamp,
+    pub(crate) to: Timestamp,
+    /// The last operation that was seen.
+    pub(crate) after: (Timestamp, String),
+}
+
+pub(crate) fn list_operations(request: &pb::ListOperationsRequest) -> Result<Page, Invalid> {
+    let mut invalid = Invalid::new();
+    let from = Timestamp::parse(&format!("{}T00:00:00Z", request.date)).ok();
+    if from.is_none() {
+        invalid.add("date", "must be a day such as 2026-03-01");
+    }
+    let after = match request.page_token.split_once(' ') {
+        None if request.page_token.is_empty() => Some((Timestamp::EPOCH, String::new())),
+        None => None,
+        Some((us, key)) => us.parse().ok().map(|us| (Timestamp::from_unix_us(us), key.to_owned())),
+    };
+    if after.is_none() {
+        invalid.add("pageToken", "must be as the page before gave it");
+    }
+    let page = || {
+        let from = from?;
+        Some(Page { from, to: from.plus(DAY), after: after? })
+    };
+    invalid.finish(page())
+}
+
+const DAY: Duration = Duration::from_secs(24 * 3_600);
+
 pub(crate) fn find(request: pb::FindByKeyRequest) -> Result<String, Invalid> {
     let mut invalid = Invalid::new();
     visible(&mut invalid, "key", &request.key, KEY_BYTES_MAX);
@@ -48,7 +93,12 @@ pub(crate) fn find(request: pb::FindByKeyRequest) -> Result<String, Invalid> {
 }
 
 /// What stands in the books under `key`, as a message.
-pub(crate) fn operation(key: &str, authorization_key: &str, operation: &Operation) -> pb::Operation {
+pub(crate) fn operation(
+    state: &Authorization,
+    key: &str,
+    authorization_key: &str,
+    operation: &Operation,
+) -> pb::Operation {
     let (status, decline_code) = match &operation.status {
         Status::Succeeded => (pb::OperationStatus::Succeeded, ""),
         Status::Declined(code) => (pb::OperationStatus::Declined, code.as_str()),
@@ -60,6 +110,13 @@ pub(crate) fn operation(key: &str, authorization_key: &str, operation: &Operatio
         Kind::Capture => pb::OperationKind::Capture,
         Kind::Void => pb::OperationKind::Void,
         Kind::Refund => pb::OperationKind::Refund,
+        Kind::Reauthorize => pb::OperationKind::Reauthorize,
+    };
+    let is_promise = matches!(operation.kind, Kind::Authorize | Kind::Reauthorize);
+    let expires_at = state.expires_at().filter(|_| is_promise && operation.status == Status::Succeeded);
+    let action_url = match operation.status {
+        Status::ActionRequired => format!("https://acs.provider.example/challenge/{key}"),
+        Status::Succeeded | Status::Declined(_) | Status::Pending => String::new(),
     };
     pb::Operation {
         key: key.to_owned(),
@@ -68,6 +125,8 @@ pub(crate) fn operation(key: &str, authorization_key: &str, operation: &Operatio
         decline_code: decline_code.to_owned(),
         amount: operation.amount.map(money_to_proto),
         authorization_key: authorization_key.to_owned(),
+        expires_at: expires_at.map(souk_rpc::time::to_proto),
+        action_url,
     }
 }
 
@@ -125,6 +184,15 @@ mod tests {
         assert_eq!(fields(capture(foreign)), ["key", "authorizationKey", "amount"]);
         assert_eq!(fields(void(pb::VoidRequest::default())), ["key", "authorizationKey"]);
         assert_eq!(fields(refund(pb::RefundRequest::default())), ["key", "authorizationKey", "amount"]);
+        let foreign = pb::ReauthorizeRequest { amount: money(0, "GBP"), ..Default::default() };
+        assert_eq!(fields(reauthorize(foreign)), ["key", "authorizationKey", "amount"]);
+        assert_eq!(fields(complete_action(pb::CompleteActionRequest::default())), ["authorizationKey"]);
+        let report = |date: &str, page_token: &str| {
+            let (date, page_token) = (date.to_owned(), page_token.to_owned());
+            list_operations(&pb::ListOperationsRequest { date, page_token }).map(|page| page.after.1)
+        };
+        assert_eq!(fields(report("yesterday", "x")), ["date", "pageToken"]);
+        assert_eq!(report("2026-03-01", "12 a:b"), Ok("a:b".to_owned()));
         let long = pb::FindByKeyRequest { key: "k".repeat(KEY_BYTES_MAX + 1) };
         assert_eq!(fields(find(long)), ["key"]);
     }

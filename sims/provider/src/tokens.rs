@@ -6,6 +6,9 @@ use std::time::Duration;
 /// How late the answer of [`Token::Slow30s`] comes.
 pub const SLOW: Duration = Duration::from_secs(30);
 
+/// How long a promise is good for.
+pub const PROMISE: Duration = Duration::from_secs(7 * 24 * 3_600);
+
 /// How long a promise of [`Token::AuthExpires1m`] is good for.
 pub const SHORT_PROMISE: Duration = Duration::from_secs(60);
 
@@ -18,8 +21,10 @@ pub enum Token {
     DeclineFunds,
     /// Authorising is declined: `suspected_fraud`.
     DeclineFraud,
-    /// The customer would have to act first; nothing is promised.
+    /// The customer has to act first, and does it well.
     RequiresAction,
+    /// The customer has to act first, and fails: `authentication_failed`.
+    RequiresActionFails,
     /// The first call of each key has no effect and no answer; the next works.
     TimeoutBefore,
     /// Authorising works, and its first answer is lost.
@@ -40,15 +45,21 @@ pub enum Token {
     CaptureFails,
     /// A refund is on its way at first; whoever asks for it later hears that it was declined.
     RefundPendingThenFails,
-    /// Everything works, and a dispute is due after the first capture.
+    /// A refund is on its way at first; whoever asks for it later hears that it succeeded.
+    RefundPendingThenSucceeds,
+    /// Everything works, and the customer disputes the first capture.
     DisputeAfterCapture,
+    /// The same, and in the end the money is the merchant's.
+    DisputeWon,
+    /// The same, and in the end the money is the customer's.
+    DisputeLost,
     /// Everything works, and every notification is due twice.
     WebhookDuplicate,
     /// Everything works, and notifications are due in the wrong order.
     WebhookReordered,
     /// Everything works, and notifications are due before the answer.
     WebhookBeforeReply,
-    /// Everything works, and notifications would get lost.
+    /// Everything works, and notifications get lost.
     WebhookMissing,
 }
 
@@ -58,6 +69,7 @@ pub const TOKENS: &[(&str, Token)] = &[
     ("decline_funds", Token::DeclineFunds),
     ("decline_fraud", Token::DeclineFraud),
     ("requires_action", Token::RequiresAction),
+    ("requires_action_fails", Token::RequiresActionFails),
     ("timeout_before", Token::TimeoutBefore),
     ("timeout_after_effect", Token::TimeoutAfterEffect),
     ("capture_timeout_after_effect", Token::CaptureTimeoutAfterEffect),
@@ -68,7 +80,10 @@ pub const TOKENS: &[(&str, Token)] = &[
     ("auth_expires_1m", Token::AuthExpires1m),
     ("capture_fails", Token::CaptureFails),
     ("refund_pending_then_fails", Token::RefundPendingThenFails),
+    ("refund_pending_then_succeeds", Token::RefundPendingThenSucceeds),
     ("dispute_after_capture", Token::DisputeAfterCapture),
+    ("dispute_won", Token::DisputeWon),
+    ("dispute_lost", Token::DisputeLost),
     ("webhook_duplicate", Token::WebhookDuplicate),
     ("webhook_reordered", Token::WebhookReordered),
     ("webhook_before_reply", Token::WebhookBeforeReply),
@@ -108,6 +123,26 @@ impl Token {
         DECLINES.iter().find(|(token, _)| *token == self).map(|(_, code)| *code)
     }
 
+    /// Whether the customer has to act before anything is promised.
+    pub(crate) fn requires_action(self) -> bool {
+        matches!(self, Token::RequiresAction | Token::RequiresActionFails)
+    }
+
+    /// Why the customer's action came to nothing, if it does.
+    pub(crate) fn action_decline(self) -> Option<&'static str> {
+        (self == Token::RequiresActionFails).then_some("authentication_failed")
+    }
+
+    /// Whether refunds are on their way at first.
+    pub(crate) fn refunds_are_pending(self) -> bool {
+        matches!(self, Token::RefundPendingThenFails | Token::RefundPendingThenSucceeds)
+    }
+
+    /// Whether a refund that was on its way arrives.
+    pub(crate) fn pending_succeeds(self) -> bool {
+        self == Token::RefundPendingThenSucceeds
+    }
+
     /// How the first call of each key fails, if it does.
     pub(crate) fn first_failure(self) -> Option<Failure> {
         const FAILURES: &[(Token, Failure)] =
@@ -128,18 +163,28 @@ impl Token {
         own.map_or(Delivery::Prompt, |(_, _, delivery)| *delivery)
     }
 
-    /// Which notification is due after an operation of this kind succeeded.
-    pub(crate) fn notification(self, kind: Kind) -> Option<&'static str> {
-        const MANNERS: &[(Token, &str)] = &[
-            (Token::WebhookDuplicate, "duplicate"),
-            (Token::WebhookReordered, "reordered"),
-            (Token::WebhookBeforeReply, "before_reply"),
-            (Token::WebhookMissing, "missing"),
+    /// Whether the notification arrives before the answer.
+    pub(crate) fn tells_before_reply(self) -> bool {
+        self == Token::WebhookBeforeReply
+    }
+
+    /// Which notifications are due after an operation of this kind succeeded, in the order of their time.
+    pub(crate) fn notifications(self, kind: Kind, is_first_capture: bool) -> &'static [&'static str] {
+        const MANNERS: &[(Token, &[&str])] = &[
+            (Token::WebhookDuplicate, &["duplicate"]),
+            (Token::WebhookReordered, &["reordered"]),
+            (Token::WebhookBeforeReply, &["before_reply"]),
+            (Token::WebhookMissing, &["missing"]),
         ];
-        if self == Token::DisputeAfterCapture {
-            return (kind == Kind::Capture).then_some("dispute");
-        }
-        MANNERS.iter().find(|(token, _)| *token == self).map(|(_, manner)| *manner)
+        const DISPUTES: &[(Token, &[&str])] = &[
+            (Token::DisputeAfterCapture, &["dispute"]),
+            (Token::DisputeWon, &["dispute", "dispute_won"]),
+            (Token::DisputeLost, &["dispute", "dispute_lost"]),
+        ];
+        let disputed = kind == Kind::Capture && is_first_capture;
+        let disputes = DISPUTES.iter().filter(|_| disputed);
+        let own = MANNERS.iter().chain(disputes).find(|(token, _)| *token == self);
+        own.map_or(&[], |(_, manners)| manners)
     }
 }
 

@@ -71,6 +71,7 @@ const CATEGORIES: &[(&str, &[&str])] = &[
     ("provider", &["authorization"]),
     ("shipping", &["fulfilment", "shipment", "rate", "carrier_notice"]),
     ("carrier", &["parcel"]),
+    ("notification", &["inbox", "preferences", "delivery", "endpoint"]),
 ];
 /// The most events that are shown of one stream.
 const EVENTS_MAX: usize = 100_000;

@@ -1,5 +1,6 @@
 //! One file per command.
 pub mod config;
+pub mod crash_points;
 pub mod export;
 pub mod import;
 pub mod log;

@@ -8,7 +8,7 @@ use souk_gateway::{Gateway, admin};
 use souk_host::{Config, Environment, Node, Settings};
 use souk_rpc::Peers;
 use souk_rpc::grpc::{GrpcChannel, GrpcServer};
-use souk_telemetry::{Stop, StopSource, logs, task};
+use souk_telemetry::{Stop, StopSource, crash, logs, task};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -35,11 +35,12 @@ pub struct Up {
 /// Several processes may share one data folder: each service's store is locked by the process that serves
 /// it. Example, in three terminals:
 ///   souk serve user catalog cart inventory
-///   souk serve order payment provider shipping carrier
+///   souk serve order payment provider shipping carrier notification
 ///   souk serve gateway
 #[derive(Args)]
 pub struct Serve {
-    /// gateway, or services: user, catalog, cart, order, payment, inventory, provider, shipping, carrier
+    /// gateway, or services: user, catalog, cart, order, payment, inventory, provider, shipping,
+    /// carrier, notification
     #[arg(required = true, value_name = "ROLE")]
     roles: Vec<String>,
     #[command(flatten)]
@@ -119,6 +120,7 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 
 async fn run(config: &Config, roles: &[String], demo: bool) -> Result<(), Failure> {
     start_logs(config)?;
+    crash::arm(|name| std::env::var(name).ok()).map_err(|e| Failure::new(exit::CONFIGURATION, e))?;
     let mut signals = Signals::listen();
     let shop = Running::start(config, roles).await?;
     output::note(&shop.screen(config, roles));
@@ -241,7 +243,9 @@ impl Running {
         let mut settings = Settings::at(settings::data_dir(config));
         settings.cache_bytes_max = usize::try_from(config.size("store.cache")).unwrap_or(usize::MAX);
         settings.round_trip = given.round_trip;
-        let services = shop::services_named(roles);
+        let mut choices = shop::Choices::of(config)?;
+        choices.payment_webhook = payment_webhook(config, public.as_ref())?;
+        let services = shop::services_named(roles, &choices);
         let node = Node::start(&services, &given.environment, &settings, peers).await?;
         let (source, stop) = Stop::new();
         let (draining, drain) = Stop::new();
@@ -386,6 +390,32 @@ fn grpc_addresses(config: &Config, roles: &[String]) -> Vec<SocketAddr> {
         Some(address) => vec![address],
         None if own.len() == ROLES.len() => Vec::new(),
         None => own.iter().map(|(role, _)| config.address(&format!("peers.{role}"))).collect(),
+    }
+}
+
+/// Where the payment provider sends what it has to tell: as configured, else the gateway of this process, or the one
+/// that is configured if its port is.
+fn payment_webhook(
+    config: &Config,
+    public: Option<&TcpListener>,
+) -> Result<Option<souk_provider::Address>, Failure> {
+    let configured = config.text("provider.webhook_url");
+    let mistake = |e| Failure::new(exit::CONFIGURATION, format!("provider.webhook_url {e}"));
+    match configured {
+        "off" => Ok(None),
+        "" => {
+            let bound = public.and_then(|listener| listener.local_addr().ok());
+            let mut gateway = bound.unwrap_or_else(|| config.address("gateway.listen"));
+            if gateway.ip().is_unspecified() {
+                gateway.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+            }
+            if gateway.port() == 0 {
+                return Ok(None);
+            }
+            let path = format!("/webhooks/payments/{}", souk_payment::effects::adapter::NAME);
+            format!("http://{gateway}{path}").parse().map(Some).map_err(mistake)
+        }
+        address => address.parse().map(Some).map_err(mistake),
     }
 }
 

@@ -8,6 +8,7 @@ use souk_contracts::terms::{OrderId, PaymentId, Sku};
 use souk_inventory::domain::{Phase, Reservation};
 use souk_inventory::invariants as stock;
 use souk_kernel::TypeId;
+use souk_notification::invariants as notifications;
 use souk_order::domain::order::{Label, Order};
 use souk_order::invariants as orders;
 use souk_payment::domain::{Payment, ledger::Account};
@@ -86,6 +87,7 @@ pub fn check(facts: &Facts) -> Vec<Finding> {
             facts.orders.len(),
             sagas(facts),
         ),
+        told(facts),
         finding(
             "I-CT, I-CA",
             "a cart converts once; a SKU has one product and one price at a time",
@@ -109,6 +111,19 @@ pub fn check(facts: &Facts) -> Vec<Finding> {
 
 fn finding(check: &'static str, rule: &'static str, asked: usize, broken: Vec<String>) -> Finding {
     Finding { check, rule, asked, count: broken.len(), ids: broken }
+}
+
+fn told(facts: &Facts) -> Finding {
+    let inboxes = facts.inboxes.iter().flat_map(|(person, events)| {
+        let checks = [notifications::gap_free(events), notifications::told_once(events)];
+        checks.into_iter().filter_map(Result::err).map(move |why| format!("{person}: {why}"))
+    });
+    let deliveries = facts.deliveries.iter().filter_map(|(id, events)| {
+        notifications::attempts_in_order(events).err().map(|why| format!("{id}: {why}"))
+    });
+    let rule = "everybody is told once and without gaps; every delivery is tried in order";
+    let asked = facts.inboxes.len() + facts.deliveries.len();
+    finding("V10", rule, asked, inboxes.chain(deliveries).collect())
 }
 
 /// The findings as a table, the offending ids below it.
@@ -191,10 +206,7 @@ fn came_to_nothing(facts: &Facts) -> Vec<String> {
 
 /// What is promised or taken and not given back.
 fn kept(payment: &Payment) -> i64 {
-    let is_voided = *payment.void() == souk_payment::domain::Void::Done;
-    let taken = payment.captured_minor() - payment.refunded_minor();
-    let promised = if is_voided || payment.has_captures() { 0 } else { payment.authorized_minor() };
-    taken + promised
+    payment.captured_minor() - payment.refunded_minor() + payment.left_minor()
 }
 
 fn orphans(facts: &Facts) -> Vec<String> {
@@ -243,8 +255,10 @@ fn ledger(facts: &Facts) -> Vec<String> {
             .payments
             .values()
             .filter(|(payment, _)| payment.request().is_some_and(|r| r.amount.currency() == currency));
-        let net: i64 =
-            of_payments.map(|(payment, _)| payment.captured_minor() - payment.refunded_minor()).sum();
+        let owed = |payment: &Payment| {
+            payment.captured_minor() - payment.refunded_minor() - payment.disputed_minor()
+        };
+        let net: i64 = of_payments.map(|(payment, _)| owed(payment)).sum();
         if sum != 0 || clearing != net {
             broken.push(format!(
                 "{currency}: the accounts add up to {sum}, clearing is {clearing}, payments say {net}"

@@ -11,6 +11,7 @@ use souk_eventstore::audit::{self, Audit};
 use souk_inventory::domain::{Count, Reservation, ReservationEvent, Waiting};
 use souk_inventory::invariants::{Movement, StockRow};
 use souk_kernel::{Currency, TypeId};
+use souk_notification::domain::{Delivery, DeliveryEvent, Inbox, InboxEvent};
 use souk_order::domain::order::Order;
 use souk_order::domain::quote::Quote;
 use souk_payment::domain::ledger::{Account, Transaction};
@@ -54,6 +55,10 @@ pub struct Facts {
     pub prices: BTreeMap<String, Vec<PriceEvent>>,
     /// What happened to products, in order.
     pub products: Vec<Arc<RecordEvent<Product>>>,
+    /// What everybody was told, in order, by person.
+    pub inboxes: BTreeMap<String, Vec<InboxEvent>>,
+    /// What was sent outside, in order, by delivery.
+    pub deliveries: BTreeMap<String, Vec<DeliveryEvent>>,
     /// What is wrong within single stores.
     pub stores: Vec<(&'static str, audit::Finding)>,
     /// What is on its way.
@@ -67,12 +72,13 @@ type Reader = fn(&Audit) -> Result<Part, Failure>;
 
 /// The stores in the order in which they are opened. The provider is the last: its books may be ahead of ours
 /// for a moment, never behind.
-const READERS: [(&str, Reader); 6] = [
+const READERS: [(&str, Reader); 7] = [
     ("order", orders),
     ("cart", carts),
     ("catalog", catalog),
     ("inventory", inventory),
     ("payment", payments),
+    ("notification", notifications),
     ("provider", provider),
 ];
 
@@ -224,6 +230,22 @@ fn payments(audit: &Audit) -> Result<Part, Failure> {
     Ok(Box::new(move |facts| (facts.payments, facts.ledger) = (payments, ledger)))
 }
 
+fn notifications(audit: &Audit) -> Result<Part, Failure> {
+    let mut inboxes = BTreeMap::<String, Vec<InboxEvent>>::new();
+    let mut deliveries = BTreeMap::<String, Vec<DeliveryEvent>>::new();
+    let read = audit.for_each(|recorded| {
+        let id = || recorded.stream.id().to_owned();
+        if let Some(event) = recorded.of::<Inbox>() {
+            inboxes.entry(id()).or_default().push(event.as_ref().clone());
+        }
+        if let Some(event) = recorded.of::<Delivery>() {
+            deliveries.entry(id()).or_default().push(event.as_ref().clone());
+        }
+    });
+    read.map_err(unreadable)?;
+    Ok(Box::new(move |facts| (facts.inboxes, facts.deliveries) = (inboxes, deliveries)))
+}
+
 fn provider(audit: &Audit) -> Result<Part, Failure> {
     let mut books = Books::default();
     let mut failed = None;
@@ -249,7 +271,7 @@ fn provider(audit: &Audit) -> Result<Part, Failure> {
 /// Every store by itself: numbering, tables, and each view beside one that is built anew from the log.
 fn stores(data: &Path) -> Result<Part, Failure> {
     let mut findings = Vec::new();
-    for service in shop::services() {
+    for service in shop::services(&shop::Choices::default()) {
         let found = rest::open(data, service.name())?.findings(&service.views(), service.publish());
         findings.extend(found.map_err(unreadable)?.into_iter().map(|finding| (service.name(), finding)));
     }

@@ -1,6 +1,7 @@
 //! Whether the shop is at rest: nothing that will still happen by itself.
 use crate::failure::{Failure, exit};
 use souk_eventstore::audit::Audit;
+use souk_payment::domain::Alarm;
 use std::fmt;
 use std::path::Path;
 
@@ -12,7 +13,7 @@ pub struct Rest {
     pub sagas_open: u64,
     /// Of these, sagas that wait for a person.
     pub sagas_stuck: u64,
-    /// Timers that will fire.
+    /// Timers that will fire, but for the ends of promises.
     pub timers: u64,
     /// Published events that a reaction has not applied.
     pub feed_behind: u64,
@@ -31,7 +32,9 @@ impl Rest {
         let mut rest = Rest::default();
         for (role, _) in crate::settings::ROLES.iter().filter(|(role, _)| path(data, role).exists()) {
             let audit = open(data, role)?;
-            rest.timers += count(audit.timers())?;
+            // A promise that is not used ends in a week: that is no work on its way.
+            let timers = audit.timers().map_err(unreadable)?;
+            rest.timers += timers.iter().filter(|timer| !is_end_of_promise(&timer.key)).count() as u64;
             rest.parked += count(audit.parked())?;
             if WITH_SAGAS.contains(role) {
                 let rows = audit.query(&souk_saga::views::count_open()).map_err(unreadable)?;
@@ -88,6 +91,10 @@ pub fn path(data: &Path, role: &str) -> std::path::PathBuf {
 /// Opens a role's store for reading.
 pub fn open(data: &Path, role: &str) -> Result<Audit, Failure> {
     Audit::open(path(data, role)).map_err(|e| Failure::new(exit::UNAVAILABLE, e))
+}
+
+fn is_end_of_promise(key: &str) -> bool {
+    matches!(key.parse::<Alarm>(), Ok(Alarm::Expiry(_)))
 }
 
 fn count<T>(items: Result<Vec<T>, souk_eventstore::Fault>) -> Result<u64, Failure> {

@@ -113,6 +113,11 @@ impl Shop {
         &self.data
     }
 
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// SIGKILL: it cannot do anything about it. Killing it again changes nothing.
     pub fn kill(&mut self) {
         self.child.kill().expect("it runs");

@@ -113,7 +113,7 @@ impl Machine {
         let mut settings = Settings::at(&self.data);
         settings.one_thread = true;
         settings.cache_bytes_max = 1 << 20;
-        let services = shop::services_named(&[self.role.to_owned()]);
+        let services = shop::services_named(&[self.role.to_owned()], &shop::Choices::default());
         let node = Node::start(&services, &environment, &settings, peers(self.role, &self.faults)).await?;
         let server = GrpcServer::new(node.wires());
         let listener = turmoil::net::TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT)).await?;

@@ -15,6 +15,10 @@ pub enum Source {
     Query,
     /// Nothing was to be paid, so no provider was needed.
     Ourselves,
+    /// The provider told it by itself.
+    Notice,
+    /// Time told it: the customer did not act in time.
+    Time,
 }
 
 /// Why an operation will never have an effect.
@@ -29,6 +33,8 @@ pub enum Refusal {
     PaymentVoided,
     /// The provider said no, with this code.
     ByProvider(String),
+    /// The old promise still holds, so there is no need of a new one.
+    NotExpired,
 }
 
 /// We mean to ask for a promise. Stored before the provider is called.
@@ -53,6 +59,12 @@ pub struct AuthorizationSucceeded {
     pub amount: Money,
     pub key: String,
     pub source: Source,
+    /// Whose payment it is; absent in what was stored before others were told of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// Until when it can be captured; absent in what was stored before the end was known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
     pub at: Timestamp,
 }
 
@@ -65,6 +77,9 @@ pub struct AuthorizationDeclined {
     pub key: String,
     pub code: String,
     pub source: Source,
+    /// Whose payment it is; absent in what was stored before others were told of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
     pub at: Timestamp,
 }
 
@@ -94,6 +109,9 @@ pub struct CaptureSucceeded {
     pub amount: Money,
     pub key: String,
     pub source: Source,
+    /// Whose payment it is; absent in what was stored before others were told of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
     pub at: Timestamp,
 }
 
@@ -124,6 +142,9 @@ pub struct Voided {
     pub amount: Money,
     pub key: String,
     pub source: Source,
+    /// Whose payment it is; absent in what was stored before others were told of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
     pub at: Timestamp,
 }
 
@@ -155,6 +176,9 @@ pub struct RefundSucceeded {
     pub amount: Money,
     pub key: String,
     pub source: Source,
+    /// Whose payment it is; absent in what was stored before others were told of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
     pub at: Timestamp,
 }
 
@@ -165,6 +189,9 @@ pub struct RefundRefused {
     pub refund_id: OperationId,
     pub amount: Money,
     pub refusal: Refusal,
+    /// Whose payment it is; absent in what was stored before others were told of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
     pub at: Timestamp,
 }
 
@@ -173,6 +200,93 @@ pub struct RefundRefused {
 pub struct PaymentTombstoned {
     pub payment_id: PaymentId,
     pub reason: String,
+    pub at: Timestamp,
+}
+
+/// The customer must act at the provider before anything is promised.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActionRequired {
+    pub payment_id: PaymentId,
+    pub order_id: OrderId,
+    pub owner: String,
+    pub amount: Money,
+    pub key: String,
+    /// Where the customer acts.
+    pub action_url: String,
+    /// Until when.
+    pub expires_at: Timestamp,
+    pub source: Source,
+    pub at: Timestamp,
+}
+
+/// The promise was not used in time. What was taken stays taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuthorizationExpired {
+    pub payment_id: PaymentId,
+    pub order_id: OrderId,
+    pub owner: String,
+    /// What can no longer be taken.
+    pub amount: Money,
+    pub at: Timestamp,
+}
+
+/// We mean to ask for a new promise. Stored before the provider is called.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReauthorizationRequested {
+    pub payment_id: PaymentId,
+    pub authorization_id: OperationId,
+    pub amount: Money,
+    pub key: String,
+    pub at: Timestamp,
+}
+
+/// There is a promise again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReauthorizationSucceeded {
+    pub payment_id: PaymentId,
+    pub order_id: OrderId,
+    pub owner: String,
+    pub authorization_id: OperationId,
+    /// What can be taken besides what was taken before.
+    pub amount: Money,
+    pub key: String,
+    pub source: Source,
+    pub expires_at: Timestamp,
+    pub at: Timestamp,
+}
+
+/// There is no new promise and will be none under this id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReauthorizationRefused {
+    pub payment_id: PaymentId,
+    pub authorization_id: OperationId,
+    pub amount: Money,
+    pub refusal: Refusal,
+    pub at: Timestamp,
+}
+
+/// The customer's bank took money back for now. The ledger is posted in the same commit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DisputeOpened {
+    pub payment_id: PaymentId,
+    pub order_id: OrderId,
+    pub owner: String,
+    /// The provider's name for it.
+    pub dispute_id: String,
+    pub amount: Money,
+    /// The provider's word.
+    pub reason: String,
+    pub at: Timestamp,
+}
+
+/// A dispute came to its end. If it was won, the ledger is posted in the same commit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DisputeClosed {
+    pub payment_id: PaymentId,
+    pub order_id: OrderId,
+    pub owner: String,
+    pub dispute_id: String,
+    pub amount: Money,
     pub at: Timestamp,
 }
 
@@ -197,6 +311,15 @@ pub enum PaymentEvent {
     RefundPending(Doubt),
     RefundUnknown(Doubt),
     PaymentTombstoned(PaymentTombstoned),
+    ActionRequired(ActionRequired),
+    AuthorizationExpired(AuthorizationExpired),
+    ReauthorizationRequested(ReauthorizationRequested),
+    ReauthorizationSucceeded(ReauthorizationSucceeded),
+    ReauthorizationRefused(ReauthorizationRefused),
+    ReauthorizationUnknown(Doubt),
+    DisputeOpened(DisputeOpened),
+    DisputeWon(DisputeClosed),
+    DisputeLost(DisputeClosed),
 }
 
 stored_events!(PaymentEvent {
@@ -218,4 +341,13 @@ stored_events!(PaymentEvent {
     RefundPending: 1,
     RefundUnknown: 1,
     PaymentTombstoned: 1,
+    ActionRequired: 1,
+    AuthorizationExpired: 1,
+    ReauthorizationRequested: 1,
+    ReauthorizationSucceeded: 1,
+    ReauthorizationRefused: 1,
+    ReauthorizationUnknown: 1,
+    DisputeOpened: 1,
+    DisputeWon: 1,
+    DisputeLost: 1,
 });

@@ -1,6 +1,7 @@
 //! Double-entry bookkeeping. A promise is not money and posts nothing. What is captured is owed to us by the
 //! provider (debit `provider_clearing`) and is revenue (credit `revenue`); what is refunded lessens the
-//! revenue (debit `refunds`) and is owed by us (credit `provider_clearing`).
+//! revenue (debit `refunds`) and is owed by us (credit `provider_clearing`). What a dispute takes away stands in
+//! `disputes` until it is won, or for good.
 //!
 //! Debits are positive, credits negative. A transaction is made by moving one amount between two accounts,
 //! so that it cannot but balance.
@@ -17,11 +18,14 @@ pub enum Account {
     Revenue,
     /// What was given back.
     Refunds,
+    /// What disputes keep away from us.
+    Disputes,
 }
 
 impl Account {
     /// Every account.
-    pub const ALL: [Account; 3] = [Account::ProviderClearing, Account::Revenue, Account::Refunds];
+    pub const ALL: [Account; 4] =
+        [Account::ProviderClearing, Account::Revenue, Account::Refunds, Account::Disputes];
 
     /// The name in the books.
     pub fn name(self) -> &'static str {
@@ -29,6 +33,7 @@ impl Account {
             Account::ProviderClearing => "provider_clearing",
             Account::Revenue => "revenue",
             Account::Refunds => "refunds",
+            Account::Disputes => "disputes",
         }
     }
 }
@@ -51,7 +56,7 @@ pub struct Posting {
 /// What one event posts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transaction {
-    /// The provider's key of the operation: unique, since a key has one effect.
+    /// The provider's key of the operation, or the dispute's: unique, since a key has one effect.
     pub id: String,
     /// The one currency.
     pub currency: Currency,
@@ -69,7 +74,23 @@ impl Transaction {
             PaymentEvent::RefundSucceeded(e) => {
                 Self::transfer(&e.key, e.amount, Account::Refunds, Account::ProviderClearing)
             }
+            PaymentEvent::DisputeOpened(e) => {
+                let id = format!("{}:dispute:{}:opened", e.payment_id, e.dispute_id);
+                Self::transfer(&id, e.amount, Account::Disputes, Account::ProviderClearing)
+            }
+            PaymentEvent::DisputeWon(e) => {
+                let id = format!("{}:dispute:{}:won", e.payment_id, e.dispute_id);
+                Self::transfer(&id, e.amount, Account::ProviderClearing, Account::Disputes)
+            }
             PaymentEvent::AuthorizationRequested(_)
+            | PaymentEvent::ActionRequired(_)
+            | PaymentEvent::AuthorizationExpired(_)
+            | PaymentEvent::ReauthorizationRequested(_)
+            | PaymentEvent::ReauthorizationSucceeded(_)
+            | PaymentEvent::ReauthorizationRefused(_)
+            | PaymentEvent::ReauthorizationUnknown(_)
+            // The money is away already.
+            | PaymentEvent::DisputeLost(_)
             | PaymentEvent::AuthorizationSucceeded(_)
             | PaymentEvent::AuthorizationDeclined(_)
             | PaymentEvent::AuthorizationUnknown(_)

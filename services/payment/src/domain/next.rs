@@ -39,6 +39,12 @@ pub fn next(payment: &Payment, want: &Want, unheard: &BTreeSet<Step>) -> Next {
             Some(Outcome::Refused(refusal)) => Next::Refuse(refused("REFUND_REFUSED", refusal)),
             Some(Outcome::Requested(_)) => find_then_perform(Step::Refund(id.clone()), unheard),
         },
+        Want::Reauthorize { id, .. } => match payment.renewals().get(id).map(|renewal| &renewal.outcome) {
+            None => Next::Wait("the new promise is not recorded yet"),
+            Some(Outcome::Succeeded) => Next::Answer,
+            Some(Outcome::Refused(refusal)) => Next::Refuse(refused("REAUTHORIZATION_REFUSED", refusal)),
+            Some(Outcome::Requested(_)) => unless_voiding(payment, Step::Reauthorize(id.clone()), unheard),
+        },
     }
 }
 
@@ -48,7 +54,10 @@ fn authorize(payment: &Payment, unheard: &BTreeSet<Step>) -> Next {
         Void::None | Void::Requested(_) | Void::Refused { .. } => {}
     }
     match payment.promise() {
-        Promise::Held | Promise::Declined { .. } => Next::Answer,
+        Promise::Held { .. }
+        | Promise::ActionRequired { .. }
+        | Promise::Expired
+        | Promise::Declined { .. } => Next::Answer,
         Promise::Requested(_) => unless_voiding(payment, Step::Authorize, unheard),
         Promise::None => Next::Wait("the request is not recorded yet"),
     }
@@ -57,19 +66,26 @@ fn authorize(payment: &Payment, unheard: &BTreeSet<Step>) -> Next {
 /// Before the promise is given up, everything is settled that could have had an effect; what the provider
 /// has not heard of by then is refused by its tombstone.
 fn void(payment: &Payment, unheard: &BTreeSet<Step>) -> Next {
-    if payment.has_captures() {
+    if super::is_all_taken(payment) {
         return Next::Refuse(super::already_captured());
     }
     match payment.void() {
-        Void::Done => return Next::Answer,
+        // A capture may have come just before the void: the same key tells, and has no other effect.
+        Void::Done => {
+            let open = payment.open_steps().into_iter().find(|step| matches!(step, Step::Capture(_)));
+            return open.map_or(Next::Answer, Next::Perform);
+        }
         Void::Refused { code } => return Next::Refuse(void_refused(code)),
         Void::None | Void::Requested(_) => {}
     }
     match payment.promise() {
         Promise::Declined { .. } => return Next::Answer,
-        Promise::None | Promise::Requested(_) | Promise::Held => {}
+        Promise::ActionRequired { .. } => return find_then_perform(Step::Void, unheard),
+        Promise::None | Promise::Requested(_) | Promise::Held { .. } | Promise::Expired => {}
     }
-    let blocks = |step: &Step| matches!(step, Step::Authorize | Step::Capture(_)) && !unheard.contains(step);
+    let is_promise_or_capture =
+        |step: &Step| matches!(step, Step::Authorize | Step::Capture(_) | Step::Reauthorize(_));
+    let blocks = |step: &Step| is_promise_or_capture(step) && !unheard.contains(step);
     match payment.open_steps().into_iter().find(blocks) {
         Some(step) => Next::Find(step),
         None => find_then_perform(Step::Void, unheard),
@@ -98,6 +114,9 @@ fn refused(by_provider: &'static str, refusal: &Refusal) -> Rejection {
             Rejection::new("REFUND_EXCEEDS_CAPTURED", "more than was captured and not refunded yet")
         }
         Refusal::PaymentVoided => super::voided(),
+        Refusal::NotExpired => {
+            Rejection::new(by_provider, "the old promise still holds").with("decline_code", "not_expired")
+        }
         Refusal::ByProvider(code) => {
             Rejection::new(by_provider, "the payment provider refused").with("decline_code", code)
         }

@@ -7,6 +7,9 @@ use souk_kernel::{Money, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// Why a promise is given up, and the code of the decline, when the customer did not act in time.
+pub const ACTION_EXPIRED: &str = "action_expired";
+
 /// An operation that we mean to carry out and whose outcome is not recorded yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Waiting {
@@ -27,8 +30,20 @@ pub enum Promise {
     None,
     /// It was asked for.
     Requested(Waiting),
-    /// The whole amount of the request is promised.
-    Held,
+    /// The customer must act at the provider first; nothing is promised yet.
+    ActionRequired {
+        /// Where.
+        url: String,
+        /// Until when.
+        until: Timestamp,
+    },
+    /// The amount is promised.
+    Held {
+        /// Until when it can be captured, where that is known.
+        until: Option<Timestamp>,
+    },
+    /// It was not used in time: nothing more can be taken until there is a new promise.
+    Expired,
     /// Nothing is promised, for ever.
     Declined {
         /// The provider's word.
@@ -53,7 +68,29 @@ pub enum Void {
     Done,
 }
 
-/// One capture or refund.
+/// One dispute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dispute {
+    /// How much.
+    pub amount: Money,
+    /// Why, in the provider's word.
+    pub reason: String,
+    /// How far it is.
+    pub stage: DisputeStage,
+}
+
+/// How far a dispute is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DisputeStage {
+    /// The money is away for now.
+    Open,
+    /// The money is ours again.
+    Won,
+    /// The money stays away.
+    Lost,
+}
+
+/// One capture, refund or new promise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Movement {
     /// How much.
@@ -62,7 +99,7 @@ pub struct Movement {
     pub outcome: Outcome,
 }
 
-/// What became of a capture or refund.
+/// What became of a capture, refund or new promise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// Not known yet.
@@ -82,8 +119,12 @@ pub enum Status {
     Authorizing,
     /// The provider has not said what became of it.
     Unknown,
+    /// The customer must act first.
+    RequiresAction,
     /// The amount is promised.
     Authorized,
+    /// The promise was not used in time.
+    AuthExpired,
     /// Nothing is promised.
     Declined,
     /// The promise is given up.
@@ -104,8 +145,12 @@ pub struct Payment {
     request: Option<Arc<AuthorizationRequested>>,
     promise: Promise,
     void: Void,
+    void_reason: String,
     captures: BTreeMap<OperationId, Movement>,
     refunds: BTreeMap<OperationId, Movement>,
+    renewals: BTreeMap<OperationId, Movement>,
+    disputes: BTreeMap<String, Dispute>,
+    promised_minor: i64,
     updated_at: Timestamp,
 }
 
@@ -122,6 +167,10 @@ impl Payment {
     pub fn void(&self) -> &Void {
         &self.void
     }
+    /// Whether the promise is given up because the customer did not act in time.
+    pub fn is_action_over(&self) -> bool {
+        self.void_reason == ACTION_EXPIRED
+    }
     /// The captures by id, refused ones included.
     pub fn captures(&self) -> &BTreeMap<OperationId, Movement> {
         &self.captures
@@ -130,16 +179,42 @@ impl Payment {
     pub fn refunds(&self) -> &BTreeMap<OperationId, Movement> {
         &self.refunds
     }
+    /// The promises asked for anew by id, refused ones included.
+    pub fn renewals(&self) -> &BTreeMap<OperationId, Movement> {
+        &self.renewals
+    }
+    /// The disputes by the provider's name for them.
+    pub fn disputes(&self) -> &BTreeMap<String, Dispute> {
+        &self.disputes
+    }
     /// When it last changed.
     pub fn updated_at(&self) -> Timestamp {
         self.updated_at
     }
-    /// How many minor units are or were promised.
+    /// How many minor units are or were promised. Of a promise that expired only what was taken of it counts.
     pub fn authorized_minor(&self) -> i64 {
-        match (&self.promise, &self.request) {
-            (Promise::Held, Some(request)) => request.amount.minor_units(),
-            (Promise::None | Promise::Requested(_) | Promise::Held | Promise::Declined { .. }, _) => 0,
-        }
+        self.promised_minor
+    }
+    /// How many minor units are promised and not taken, nor given up.
+    pub fn left_minor(&self) -> i64 {
+        if self.void == Void::Done { 0 } else { self.promised_minor - self.captured_minor() }
+    }
+    /// How many minor units were given up.
+    pub fn voided_minor(&self) -> i64 {
+        let is_void = self.void == Void::Done;
+        if is_void { self.promised_minor - self.captured_minor() - self.capturing_minor() } else { 0 }
+    }
+    /// How many minor units a dispute keeps away, for now or for good.
+    pub fn disputed_minor(&self) -> i64 {
+        let away = self.disputes.values().filter(|dispute| match dispute.stage {
+            DisputeStage::Open | DisputeStage::Lost => true,
+            DisputeStage::Won => false,
+        });
+        away.fold(0, |sum, dispute| sum.saturating_add(dispute.amount.minor_units()))
+    }
+    /// How many new promises there were.
+    pub fn renewed(&self) -> usize {
+        self.renewals.values().filter(|renewal| renewal.outcome.has_succeeded()).count()
     }
     /// How many minor units were taken.
     pub fn captured_minor(&self) -> i64 {
@@ -169,18 +244,24 @@ impl Payment {
             let is_whole = self.refunded_minor() == self.captured_minor();
             return if is_whole { Status::Refunded } else { Status::PartiallyRefunded };
         }
+        if self.promise == Promise::Expired && self.void != Void::Done {
+            return Status::AuthExpired;
+        }
         if self.has_captures() {
             let is_whole = self.captured_minor() == self.authorized_minor();
             return if is_whole { Status::Captured } else { Status::PartiallyCaptured };
         }
         if self.void == Void::Done {
-            return Status::Voided;
+            let is_late = self.is_action_over() && matches!(self.promise, Promise::Declined { .. });
+            return if is_late { Status::Declined } else { Status::Voided };
         }
         match &self.promise {
             Promise::None => Status::Unheard,
             Promise::Requested(Waiting::Called) => Status::Authorizing,
             Promise::Requested(Waiting::InDoubt | Waiting::Pending) => Status::Unknown,
-            Promise::Held => Status::Authorized,
+            Promise::ActionRequired { .. } => Status::RequiresAction,
+            Promise::Held { .. } => Status::Authorized,
+            Promise::Expired => Status::AuthExpired,
             Promise::Declined { .. } => Status::Declined,
         }
     }
@@ -192,7 +273,8 @@ impl Payment {
             Step::Authorize if self.void == Void::Done => None,
             Step::Authorize => match self.promise {
                 Promise::Requested(waiting) => Some(waiting),
-                Promise::None | Promise::Held | Promise::Declined { .. } => None,
+                Promise::ActionRequired { .. } => Some(Waiting::Pending),
+                Promise::None | Promise::Held { .. } | Promise::Expired | Promise::Declined { .. } => None,
             },
             Step::Void => match self.void {
                 Void::Requested(waiting) => Some(waiting),
@@ -200,24 +282,39 @@ impl Payment {
             },
             Step::Capture(id) => self.captures.get(id).and_then(|movement| movement.outcome.waiting()),
             Step::Refund(id) => self.refunds.get(id).and_then(|movement| movement.outcome.waiting()),
+            Step::Reauthorize(id) => self.renewals.get(id).and_then(|renewal| renewal.outcome.waiting()),
         }
+    }
+
+    /// What is known of the amount of `step`; `None` where it has none, or was never meant.
+    pub fn amount_of(&self, step: &Step) -> Option<Money> {
+        match step {
+            Step::Authorize => self.request.as_ref().map(|request| request.amount),
+            Step::Void => None,
+            Step::Capture(id) => self.captures.get(id).map(|movement| movement.amount),
+            Step::Refund(id) => self.refunds.get(id).map(|movement| movement.amount),
+            Step::Reauthorize(id) => self.renewals.get(id).map(|movement| movement.amount),
+        }
+    }
+
+    /// Every operation that was ever meant, or could have been.
+    fn steps(&self) -> impl Iterator<Item = Step> + '_ {
+        let fixed = [Step::Authorize, Step::Void].into_iter();
+        let captures = self.captures.keys().cloned().map(Step::Capture);
+        let refunds = self.refunds.keys().cloned().map(Step::Refund);
+        let renewals = self.renewals.keys().cloned().map(Step::Reauthorize);
+        fixed.chain(captures).chain(refunds).chain(renewals)
     }
 
     /// Every operation whose outcome is not recorded yet.
     pub fn open_steps(&self) -> Vec<Step> {
-        let fixed = [Step::Authorize, Step::Void].into_iter();
-        let captures = self.captures.keys().cloned().map(Step::Capture);
-        let refunds = self.refunds.keys().cloned().map(Step::Refund);
-        fixed.chain(captures).chain(refunds).filter(|step| self.waiting(step).is_some()).collect()
+        self.steps().filter(|step| self.waiting(step).is_some()).collect()
     }
 
     /// The step of the provider's key, if this payment has ever meant one.
     pub fn step_of(&self, key: &str) -> Option<Step> {
         let payment_id = self.request.as_ref()?.payment_id;
-        let fixed = [Step::Authorize, Step::Void].into_iter();
-        let captures = self.captures.keys().cloned().map(Step::Capture);
-        let refunds = self.refunds.keys().cloned().map(Step::Refund);
-        fixed.chain(captures).chain(refunds).find(|step| step.key(payment_id) == key)
+        self.steps().find(|step| step.key(payment_id) == key)
     }
 
     fn wait(&mut self, key: &str, waiting: Waiting) {
@@ -227,6 +324,13 @@ impl Payment {
             Some(Step::Void) => self.void = Void::Requested(waiting),
             Some(Step::Capture(id)) => settle(&mut self.captures, &id, Outcome::Requested(waiting)),
             Some(Step::Refund(id)) => settle(&mut self.refunds, &id, Outcome::Requested(waiting)),
+            Some(Step::Reauthorize(id)) => settle(&mut self.renewals, &id, Outcome::Requested(waiting)),
+        }
+    }
+
+    fn close_dispute(&mut self, dispute_id: &str, stage: DisputeStage) {
+        if let Some(dispute) = self.disputes.get_mut(dispute_id) {
+            dispute.stage = stage;
         }
     }
 
@@ -264,6 +368,20 @@ fn settle(movements: &mut BTreeMap<OperationId, Movement>, id: &OperationId, out
     }
 }
 
+fn meant(movements: &mut BTreeMap<OperationId, Movement>, id: &OperationId, amount: Money) {
+    movements.insert(id.clone(), Movement { amount, outcome: Outcome::Requested(Waiting::Called) });
+}
+
+/// What is refused was not always meant before.
+fn refused(
+    movements: &mut BTreeMap<OperationId, Movement>,
+    id: &OperationId,
+    amount: Money,
+    refusal: &Refusal,
+) {
+    movements.insert(id.clone(), Movement { amount, outcome: Outcome::Refused(refusal.clone()) });
+}
+
 impl Aggregate for Payment {
     type Event = PaymentEvent;
     const CATEGORY: &'static str = "payment";
@@ -275,37 +393,61 @@ impl Aggregate for Payment {
                 self.request = Some(Arc::new(e.clone()));
                 self.promise = Promise::Requested(Waiting::Called);
             }
-            PaymentEvent::AuthorizationSucceeded(_) => self.promise = Promise::Held,
+            PaymentEvent::AuthorizationSucceeded(e) => {
+                self.promise = Promise::Held { until: e.expires_at };
+                self.promised_minor = e.amount.minor_units();
+            }
+            PaymentEvent::ActionRequired(e) => {
+                self.promise = Promise::ActionRequired { url: e.action_url.clone(), until: e.expires_at };
+            }
+            PaymentEvent::AuthorizationExpired(_) => {
+                self.promise = Promise::Expired;
+                self.promised_minor = self.captured_minor();
+            }
+            PaymentEvent::ReauthorizationRequested(e) => {
+                meant(&mut self.renewals, &e.authorization_id, e.amount)
+            }
+            PaymentEvent::ReauthorizationSucceeded(e) => {
+                settle(&mut self.renewals, &e.authorization_id, Outcome::Succeeded);
+                self.promise = Promise::Held { until: Some(e.expires_at) };
+                self.promised_minor = self.captured_minor().saturating_add(e.amount.minor_units());
+            }
+            PaymentEvent::ReauthorizationRefused(e) => {
+                refused(&mut self.renewals, &e.authorization_id, e.amount, &e.refusal);
+            }
+            PaymentEvent::DisputeOpened(e) => {
+                let (amount, reason) = (e.amount, e.reason.clone());
+                let dispute = Dispute { amount, reason, stage: DisputeStage::Open };
+                self.disputes.insert(e.dispute_id.clone(), dispute);
+            }
+            PaymentEvent::DisputeWon(e) => self.close_dispute(&e.dispute_id, DisputeStage::Won),
+            PaymentEvent::DisputeLost(e) => self.close_dispute(&e.dispute_id, DisputeStage::Lost),
             PaymentEvent::AuthorizationDeclined(e) => {
                 self.promise = Promise::Declined { code: e.code.clone() }
             }
-            PaymentEvent::CaptureRequested(e) => {
-                let movement = Movement { amount: e.amount, outcome: Outcome::Requested(Waiting::Called) };
-                self.captures.insert(e.capture_id.clone(), movement);
-            }
+            PaymentEvent::CaptureRequested(e) => meant(&mut self.captures, &e.capture_id, e.amount),
             PaymentEvent::CaptureSucceeded(e) => {
                 settle(&mut self.captures, &e.capture_id, Outcome::Succeeded)
             }
             PaymentEvent::CaptureRefused(e) => {
-                let movement = Movement { amount: e.amount, outcome: Outcome::Refused(e.refusal.clone()) };
-                self.captures.insert(e.capture_id.clone(), movement);
+                refused(&mut self.captures, &e.capture_id, e.amount, &e.refusal);
             }
-            PaymentEvent::VoidRequested(_) => self.void = Void::Requested(Waiting::Called),
+            PaymentEvent::VoidRequested(e) => {
+                self.void = Void::Requested(Waiting::Called);
+                self.void_reason.clone_from(&e.reason);
+            }
             PaymentEvent::Voided(_) | PaymentEvent::PaymentTombstoned(_) => self.void = Void::Done,
             PaymentEvent::VoidRefused(e) => self.void = Void::Refused { code: e.code.clone() },
-            PaymentEvent::RefundRequested(e) => {
-                let movement = Movement { amount: e.amount, outcome: Outcome::Requested(Waiting::Called) };
-                self.refunds.insert(e.refund_id.clone(), movement);
-            }
+            PaymentEvent::RefundRequested(e) => meant(&mut self.refunds, &e.refund_id, e.amount),
             PaymentEvent::RefundSucceeded(e) => settle(&mut self.refunds, &e.refund_id, Outcome::Succeeded),
             PaymentEvent::RefundRefused(e) => {
-                let movement = Movement { amount: e.amount, outcome: Outcome::Refused(e.refusal.clone()) };
-                self.refunds.insert(e.refund_id.clone(), movement);
+                refused(&mut self.refunds, &e.refund_id, e.amount, &e.refusal);
             }
             PaymentEvent::RefundPending(e) => self.wait(&e.key, Waiting::Pending),
             PaymentEvent::AuthorizationUnknown(e)
             | PaymentEvent::CaptureUnknown(e)
             | PaymentEvent::VoidUnknown(e)
+            | PaymentEvent::ReauthorizationUnknown(e)
             | PaymentEvent::RefundUnknown(e) => self.wait(&e.key, Waiting::InDoubt),
         }
     }
@@ -328,10 +470,18 @@ impl PaymentEvent {
             PaymentEvent::RefundSucceeded(e) => e.at,
             PaymentEvent::RefundRefused(e) => e.at,
             PaymentEvent::PaymentTombstoned(e) => e.at,
+            PaymentEvent::ActionRequired(e) => e.at,
+            PaymentEvent::AuthorizationExpired(e) => e.at,
+            PaymentEvent::ReauthorizationRequested(e) => e.at,
+            PaymentEvent::ReauthorizationSucceeded(e) => e.at,
+            PaymentEvent::ReauthorizationRefused(e) => e.at,
+            PaymentEvent::DisputeOpened(e) => e.at,
+            PaymentEvent::DisputeWon(e) | PaymentEvent::DisputeLost(e) => e.at,
             PaymentEvent::AuthorizationUnknown(e)
             | PaymentEvent::CaptureUnknown(e)
             | PaymentEvent::VoidUnknown(e)
             | PaymentEvent::RefundPending(e)
+            | PaymentEvent::ReauthorizationUnknown(e)
             | PaymentEvent::RefundUnknown(e) => e.at,
         }
     }
@@ -345,6 +495,7 @@ impl Step {
             Step::Capture(id) => format!("{payment_id}:capture:{id}"),
             Step::Void => format!("{payment_id}:void"),
             Step::Refund(id) => format!("{payment_id}:refund:{id}"),
+            Step::Reauthorize(id) => format!("{payment_id}:reauthorize:{id}"),
         }
     }
 }

@@ -217,9 +217,19 @@ fn the_void_of_an_unknown_payment_is_a_tombstone() {
 }
 
 #[test]
-fn a_void_after_a_capture_is_refused_and_of_a_declined_payment_needs_nothing() {
-    let captured = held_and(&[done(wants_capture("a", gbp(1)))]);
+fn a_void_gives_up_what_is_left_and_is_refused_only_when_nothing_is() {
+    let captured = held_and(&[done(wants_capture("a", gbp(1000)))]);
     when(given(&captured), wants_void()).then_rejects("ALREADY_CAPTURED");
+    let part = held_and(&[done(wants_capture("a", gbp(600)))]);
+    when(given(&part), wants_void()).then_events(|events| assert_eq!(kinds(events), ["VoidRequested"]));
+    let given_up = held_and(&[done(wants_capture("a", gbp(600))), done(wants_void())]);
+    let payment: Payment = souk_decider::fold(&history(&given_up));
+    assert_eq!((payment.voided_minor(), payment.left_minor()), (400, 0));
+    assert_eq!(payment.status(), Status::PartiallyCaptured);
+    when(given(&given_up), wants_void()).then_nothing();
+    when(given(&given_up), wants_capture("b", gbp(1))).then_rejects("PAYMENT_VOIDED");
+    when(given(&given_up), wants_refund("r", gbp(600)))
+        .then_events(|events| assert_eq!(kinds(events), ["RefundRequested"]));
     let no_funds = [declined(wants_authorize(gbp(1000)), "insufficient_funds")];
     when(given(&no_funds), wants_void()).then_nothing();
     assert_eq!(status_after(&no_funds), Status::Declined);
@@ -243,13 +253,20 @@ fn before_a_void_all_that_is_open_is_settled() {
 }
 
 #[test]
-fn a_void_that_wins_refuses_the_captures_that_the_provider_never_heard_of() {
+fn a_void_that_wins_settles_the_captures_that_may_have_come_before_it() {
     let steps = held_and(&[open(wants_capture("a", gbp(1))), done(wants_void())]);
-    let events = history(&steps);
-    assert_eq!(kinds(&events[3..]), ["VoidRequested", "Voided", "CaptureRefused"]);
+    let mut events = history(&steps);
+    assert_eq!(kinds(&events[3..]), ["VoidRequested", "Voided"]);
+    let payment: Payment = souk_decider::fold(&events);
+    let step = Step::Capture(id("a"));
+    assert_eq!(next(&payment, &wants_void(), &BTreeSet::new()), Next::Perform(step.clone()));
+    let late = Answer::Declined("voided".to_owned());
+    events.extend(record(&payment, &step, &late, Source::Answer, NOW));
     let payment: Payment = souk_decider::fold(&events);
     let refused = next(&payment, &wants_capture("a", gbp(1)), &BTreeSet::new());
     assert!(matches!(refused, Next::Refuse(r) if r.reason == "PAYMENT_VOIDED"));
+    assert_eq!(next(&payment, &wants_void(), &BTreeSet::new()), Next::Answer);
+    check_history(&events);
 }
 
 #[test]
@@ -385,6 +402,8 @@ fn golden_files_hold_every_stored_shape() {
             amount,
             key: authorize_key.clone(),
             source,
+            owner: None,
+            expires_at: None,
             at,
         }),
         PaymentEvent::AuthorizationDeclined(AuthorizationDeclined {
@@ -394,6 +413,7 @@ fn golden_files_hold_every_stored_shape() {
             key: authorize_key,
             code,
             source: Source::Query,
+            owner: None,
             at,
         }),
         PaymentEvent::AuthorizationUnknown(doubt(&Step::Authorize)),
@@ -408,7 +428,15 @@ fn golden_files_hold_every_stored_shape() {
             reason: reason.clone(),
             at,
         }),
-        PaymentEvent::Voided(Voided { payment_id, order_id, amount, key: key(Step::Void), source, at }),
+        PaymentEvent::Voided(Voided {
+            payment_id,
+            order_id,
+            amount,
+            key: key(Step::Void),
+            source,
+            owner: None,
+            at,
+        }),
         PaymentEvent::VoidRefused(VoidRefused {
             payment_id,
             key: key(Step::Void),
@@ -416,9 +444,8 @@ fn golden_files_hold_every_stored_shape() {
             at,
         }),
     ];
-    let mut examples = examples.to_vec();
-    examples.extend(movement_examples(reason));
-    golden::check(env!("CARGO_MANIFEST_DIR"), &examples);
+    let more = [movement_examples(reason), later_examples(), latest_examples()].concat();
+    golden::check(env!("CARGO_MANIFEST_DIR"), &[examples.to_vec(), more].concat());
 }
 
 fn movement_examples(reason: String) -> Vec<PaymentEvent> {
@@ -444,6 +471,7 @@ fn movement_examples(reason: String) -> Vec<PaymentEvent> {
             amount,
             key: capture_key,
             source: Source::Ourselves,
+            owner: None,
             at,
         }),
         capture_refused(Refusal::ExceedsAuthorized),
@@ -463,6 +491,7 @@ fn movement_examples(reason: String) -> Vec<PaymentEvent> {
             amount,
             key: refund_key,
             source: Source::Query,
+            owner: None,
             at,
         }),
         PaymentEvent::RefundRefused(RefundRefused {
@@ -470,7 +499,118 @@ fn movement_examples(reason: String) -> Vec<PaymentEvent> {
             refund_id,
             amount,
             refusal: Refusal::ExceedsCaptured,
+            owner: None,
             at,
         }),
     ]
 }
+
+/// What is stored since others hear of payments and customers act.
+fn later_examples() -> Vec<PaymentEvent> {
+    let (payment_id, order_id, at, amount) = (payment_id(), order_id(), NOW, gbp(1599));
+    let (owner, until) = ("gst_1".to_owned(), NOW.plus(PROMISE_LENGTH));
+    let told = Some(owner.clone());
+    let key = Step::Authorize.key(payment_id);
+    vec![
+        PaymentEvent::AuthorizationSucceeded(AuthorizationSucceeded {
+            payment_id,
+            order_id,
+            amount,
+            key: key.clone(),
+            source: Source::Notice,
+            owner: told.clone(),
+            expires_at: Some(until),
+            at,
+        }),
+        PaymentEvent::AuthorizationDeclined(AuthorizationDeclined {
+            payment_id,
+            order_id,
+            amount,
+            key: key.clone(),
+            code: ACTION_EXPIRED.to_owned(),
+            source: Source::Time,
+            owner: told.clone(),
+            at,
+        }),
+        PaymentEvent::RefundRefused(RefundRefused {
+            payment_id,
+            refund_id: id("cancel"),
+            amount,
+            refusal: Refusal::ByProvider("refund_failed".to_owned()),
+            owner: told,
+            at,
+        }),
+        PaymentEvent::ActionRequired(ActionRequired {
+            payment_id,
+            order_id,
+            owner,
+            amount,
+            key,
+            action_url: "https://bank.example/challenge".to_owned(),
+            expires_at: NOW.plus(ACTION_WITHIN),
+            source: Source::Answer,
+            at,
+        }),
+    ]
+}
+
+/// What is stored since promises end and disputes come.
+fn latest_examples() -> Vec<PaymentEvent> {
+    let (payment_id, order_id, at, amount) = (payment_id(), order_id(), NOW, gbp(1599));
+    let (owner, until) = ("gst_1".to_owned(), NOW.plus(PROMISE_LENGTH));
+    let renewal = Step::Reauthorize(id("again"));
+    let (authorization_id, renewal_key) = (id("again"), renewal.key(payment_id));
+    let closed = || {
+        let (owner, dispute_id) = (owner.clone(), "dsp_1".to_owned());
+        DisputeClosed { payment_id, order_id, owner, dispute_id, amount, at }
+    };
+    vec![
+        PaymentEvent::AuthorizationExpired(AuthorizationExpired {
+            payment_id,
+            order_id,
+            owner: owner.clone(),
+            amount,
+            at,
+        }),
+        PaymentEvent::ReauthorizationRequested(ReauthorizationRequested {
+            payment_id,
+            authorization_id: authorization_id.clone(),
+            amount,
+            key: renewal_key.clone(),
+            at,
+        }),
+        PaymentEvent::ReauthorizationSucceeded(ReauthorizationSucceeded {
+            payment_id,
+            order_id,
+            owner: owner.clone(),
+            authorization_id: authorization_id.clone(),
+            amount,
+            key: renewal_key.clone(),
+            source: Source::Answer,
+            expires_at: until,
+            at,
+        }),
+        PaymentEvent::ReauthorizationRefused(ReauthorizationRefused {
+            payment_id,
+            authorization_id,
+            amount,
+            refusal: Refusal::NotExpired,
+            at,
+        }),
+        PaymentEvent::ReauthorizationUnknown(Doubt { payment_id, key: renewal_key, at }),
+        PaymentEvent::DisputeOpened(DisputeOpened {
+            payment_id,
+            order_id,
+            owner: owner.clone(),
+            dispute_id: "dsp_1".to_owned(),
+            amount,
+            reason: "product_not_received".to_owned(),
+            at,
+        }),
+        PaymentEvent::DisputeWon(closed()),
+        PaymentEvent::DisputeLost(closed()),
+    ]
+}
+
+/// Timers and notices, in a file of their own.
+mod later;

@@ -11,7 +11,7 @@ use souk_contracts::terms::{OrderId, PaymentId};
 use souk_contracts::types::v1::Money;
 use souk_decider::{Aggregate, fold};
 use souk_eventstore::{EventStore, Faults, Location, Options, Position, Recorded, StreamId};
-use souk_identity::{Kind, Principal, ServiceIdentity, Signer, SigningKey};
+use souk_identity::{Kind, Principal, ServiceIdentity, Signer, SigningKey, WebhookSecret};
 use souk_kernel::{Clock, Code, Error, Ids, ManualClock, SeededEntropy, Timestamp, TypeId, Uuid};
 use souk_payment::domain::{Payment, PaymentEvent};
 use souk_payment::effects::{Cashier, RpcProvider};
@@ -110,6 +110,27 @@ impl ProviderService for Wire {
     ) -> BoxFuture<'_, Result<provider_pb::RefundResponse, Error>> {
         self.carry(self.provider.refund(impatient(cx), request)).boxed()
     }
+    fn reauthorize(
+        &self,
+        cx: Cx,
+        request: provider_pb::ReauthorizeRequest,
+    ) -> BoxFuture<'_, Result<provider_pb::ReauthorizeResponse, Error>> {
+        self.carry(self.provider.reauthorize(impatient(cx), request)).boxed()
+    }
+    fn complete_action(
+        &self,
+        cx: Cx,
+        request: provider_pb::CompleteActionRequest,
+    ) -> BoxFuture<'_, Result<provider_pb::CompleteActionResponse, Error>> {
+        self.carry(self.provider.complete_action(impatient(cx), request)).boxed()
+    }
+    fn list_operations(
+        &self,
+        cx: Cx,
+        request: provider_pb::ListOperationsRequest,
+    ) -> BoxFuture<'_, Result<provider_pb::ListOperationsResponse, Error>> {
+        self.carry(self.provider.list_operations(impatient(cx), request)).boxed()
+    }
     fn find_by_key(
         &self,
         cx: Cx,
@@ -126,6 +147,8 @@ pub enum Call {
     Capture { id: String, minor_units: i64 },
     Void,
     Refund { id: String, minor_units: i64 },
+    Reauthorize { id: String, minor_units: i64 },
+    Complete,
 }
 
 pub fn authorize(token: &'static str, minor_units: i64) -> Call {
@@ -136,6 +159,10 @@ pub fn capture(id: impl Into<String>, minor_units: i64) -> Call {
 }
 pub fn refund(id: impl Into<String>, minor_units: i64) -> Call {
     Call::Refund { id: id.into(), minor_units }
+}
+
+pub fn reauthorize(id: impl Into<String>, minor_units: i64) -> Call {
+    Call::Reauthorize { id: id.into(), minor_units }
 }
 
 /// What a call came to, without what may differ between two runs.
@@ -184,8 +211,12 @@ pub struct Shop {
     pub books: EventStore,
     pub wire: Arc<Wire>,
     pub counter: Counter,
+    pub cashier: Cashier,
     delays: Option<u64>,
 }
+
+/// What the provider signs its notices with.
+pub const SECRET: &[u8] = b"what both sides know";
 
 /// Every start has entropy of its own, as real ones have.
 static STARTS: AtomicU64 = AtomicU64::new(0);
@@ -223,9 +254,10 @@ impl Shop {
         let identity = Arc::new(ServiceIdentity::new("payment", signer, shared(), ids.clone()));
         let peers = Peers::new();
         peers.add_local::<ProviderServiceClient>(Arc::clone(&wire) as Arc<dyn ProviderService>);
-        let provider = Arc::new(RpcProvider::new(&peers, identity));
-        let counter = Counter::new(payments.clone(), Cashier::new(payments.clone(), ids, provider));
-        Self { clock, payments, books, wire, counter, delays }
+        let provider = Arc::new(RpcProvider::new(&peers, identity, WebhookSecret::new(SECRET)));
+        let cashier = Cashier::new(payments.clone(), ids, provider);
+        let counter = Counter::new(payments.clone(), cashier.clone());
+        Self { clock, payments, books, wire, counter, cashier, delays }
     }
 
     /// A crash of the service: only what is in the stores is left.
@@ -268,6 +300,15 @@ impl Shop {
                 let request = pb::RefundRequest { payment_id, refund_id, amount, reason };
                 self.counter.refund(cx, request).await?.payment
             }
+            Call::Reauthorize { id: authorization_id, minor_units } => {
+                let amount = Some(gbp(minor_units));
+                let request = pb::ReauthorizeRequest { payment_id, authorization_id, amount };
+                self.counter.reauthorize(cx, request).await?.payment
+            }
+            Call::Complete => {
+                let request = pb::CompleteActionRequest { payment_id };
+                self.counter.complete_action(as_owner(), request).await?.payment
+            }
         };
         Ok(answered.expect("an answer holds a payment"))
     }
@@ -275,7 +316,7 @@ impl Shop {
     /// Repeats a call, as a saga does, until it is settled.
     pub async fn settle(&self, call: &Call) -> Settled {
         for _ in 0..TRIES_MAX {
-            if let Some(settled) = settled(self.call(call).await) {
+            if let Some(settled) = settled(call, self.call(call).await) {
                 return settled;
             }
             tokio::task::yield_now().await;
@@ -300,11 +341,45 @@ impl Shop {
                 let settled = shop.settle(call).await;
                 return (shop, settled);
             };
-            if let Some(settled) = settled(answer) {
+            if let Some(settled) = settled(call, answer) {
                 return (self, settled);
             }
         }
         panic!("{call:?} is never settled")
+    }
+
+    /// Does what is due by now, as the timers of the running service do.
+    pub async fn timers(&self) {
+        loop {
+            let due = self.payments.due_timers(100).await.expect("readable");
+            if due.is_empty() {
+                return;
+            }
+            for timer in due {
+                self.cashier.on_due(timer).await.expect("it can be recorded");
+            }
+        }
+    }
+
+    /// A notice as the provider sends it.
+    pub async fn tell(&self, notification: &provider_pb::Notification) -> Result<(), Error> {
+        let body = prost::Message::encode_to_vec(notification);
+        let signature = WebhookSecret::new(SECRET).sign(self.clock.now(), &body);
+        self.send(&signature, body).await
+    }
+
+    /// A message that claims to be a notice.
+    pub async fn send(&self, signature: &str, body: Vec<u8>) -> Result<(), Error> {
+        let headers = [("webhook-signature".to_owned(), signature.to_owned())].into();
+        let request = pb::HandleWebhookRequest { provider: "sim".to_owned(), headers, body: body.into() };
+        let nobody = Cx::new(Instant::now() + Duration::from_secs(600));
+        self.counter.handle_webhook(nobody, request).await.map(drop)
+    }
+
+    /// What a person has to look at, by kind.
+    pub async fn issues(&self) -> Vec<String> {
+        let issues = views::issues(&self.payments, 100).await.expect("readable");
+        issues.into_iter().map(|issue| issue.kind).collect()
     }
 
     pub async fn payment(&self) -> Payment {
@@ -332,7 +407,9 @@ impl Shop {
             balances.iter().filter(|(name, _)| name == account).map(|(_, sum)| sum.minor_units()).sum()
         };
         let (captured, refunded) = (payment.captured_minor(), payment.refunded_minor());
-        let expected = (-captured, refunded, captured - refunded);
+        let disputed = payment.disputed_minor();
+        assert_eq!(of("disputes"), disputed, "{story}");
+        let expected = (-captured, refunded, captured - refunded - disputed);
         assert_eq!((of("revenue"), of("refunds"), of("provider_clearing")), expected, "{story}");
         let log = self.payments.read_log(Position::START, 500).await.expect("readable");
         let ours = ours(&log, story);
@@ -371,10 +448,22 @@ pub fn theirs(books: &Books) -> Vec<Theirs> {
     theirs.collect()
 }
 
-/// What an answer came to, unless it has to be asked again.
-fn settled(answer: Result<pb::Payment, Error>) -> Option<Settled> {
+/// What an answer came to, unless it has to be asked again: also about a refund that is on its way.
+fn settled(call: &Call, answer: Result<pb::Payment, Error>) -> Option<Settled> {
     let minor_units = |money: &Option<Money>| money.as_ref().map_or(0, |money| money.minor_units);
+    let is_pending = |payment: &pb::Payment| match call {
+        Call::Refund { id, .. } => payment
+            .refunds
+            .iter()
+            .any(|refund| refund.refund_id == *id && refund.status() == pb::RefundStatus::Pending),
+        Call::Authorize { .. }
+        | Call::Capture { .. }
+        | Call::Void
+        | Call::Reauthorize { .. }
+        | Call::Complete => false,
+    };
     match answer {
+        Ok(payment) if is_pending(&payment) => None,
         Ok(payment) => Some(Settled::Is {
             status: payment.status(),
             captured: minor_units(&payment.captured),
@@ -415,4 +504,9 @@ pub fn by(subject: &str, kind: Kind, roles: &[&str], actor_for: Option<&str>) ->
 /// The order service, acting for a guest.
 pub fn as_order() -> Cx {
     by("svc:order", Kind::Service, &[], Some("gst_1"))
+}
+
+/// The guest whose payment it is.
+pub fn as_owner() -> Cx {
+    by("gst_1", Kind::Guest, &[], None)
 }

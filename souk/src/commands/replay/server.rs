@@ -1,15 +1,14 @@
 //! The shop that the replay sells through: in this process, or a child process that is killed now and then.
+use crate::child::{self, Program, Start};
 use crate::commands::up::Local;
 use crate::failure::{Failure, exit};
 use crate::output;
 use souk_host::Environment;
 use souk_kernel::SeededEntropy;
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 
 /// How often a child that ends by itself at its start is tried again.
 const STARTS_MAX: u32 = 3;
@@ -40,7 +39,7 @@ impl Server {
     pub fn url(&self) -> String {
         match self {
             Server::Here(local) => local.url(),
-            Server::Child(child) => child.url.clone(),
+            Server::Child(child) => child.program.url(),
         }
     }
 
@@ -82,9 +81,7 @@ impl Server {
 
 /// A child process that is killed after random delays, and started again.
 pub struct Killed {
-    data: PathBuf,
-    address: String,
-    url: String,
+    program: Program,
     mean: Duration,
     random: Arc<SeededEntropy>,
     child: Child,
@@ -98,18 +95,10 @@ impl Killed {
         output::note(&format!(
             "killing the server about every {mean:?}; the same delays again with --seed {seed}"
         ));
-        let address = free_address().map_err(|e| Failure::io("a free port", e))?;
-        let child = spawn(data, &address)?;
-        let mut killed = Killed {
-            data: data.to_owned(),
-            url: format!("http://{address}"),
-            address,
-            mean,
-            random: SeededEntropy::new(seed),
-            child,
-            killing: true,
-            kills: 0,
-        };
+        let program = Program::own(data)?;
+        let child = program.spawn(&[])?;
+        let mut killed =
+            Killed { program, mean, random: SeededEntropy::new(seed), child, killing: true, kills: 0 };
         killed.wait_until_ready().await?;
         Ok(killed)
     }
@@ -130,11 +119,11 @@ impl Killed {
             if !self.killing {
                 continue;
             }
-            if let Err(e) = self.child.kill().await {
-                return Failure::io("the server cannot be killed", e);
+            if let Err(failure) = child::kill(&self.program, &mut self.child).await {
+                return failure;
             }
             self.kills += 1;
-            match spawn(&self.data, &self.address) {
+            match self.program.spawn(&[]) {
                 Ok(child) => self.child = child,
                 Err(failure) => return failure,
             }
@@ -148,7 +137,7 @@ impl Killed {
     async fn stop_killing(&mut self) -> Result<(), Failure> {
         self.killing = false;
         if matches!(self.child.try_wait(), Ok(Some(_))) {
-            self.child = spawn(&self.data, &self.address)?;
+            self.child = self.program.spawn(&[])?;
         }
         self.wait_until_ready().await
     }
@@ -156,36 +145,29 @@ impl Killed {
     /// Waits until the child accepts connections. One that ends by itself is started again a few times: the
     /// port of its predecessor may still be on its way out.
     async fn wait_until_ready(&mut self) -> Result<(), Failure> {
-        let mut starts = 1;
-        loop {
-            if tokio::net::TcpStream::connect(&self.address).await.is_ok() {
-                return Ok(());
+        for _ in 1..STARTS_MAX {
+            match self.program.ready(&mut self.child).await? {
+                Start::Ready => return Ok(()),
+                Start::Ended(_) => tokio::time::sleep(Duration::from_millis(200)).await,
             }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-            if let Ok(Some(status)) = self.child.try_wait() {
-                if starts == STARTS_MAX {
-                    return Err(Failure::new(
-                        exit::UNAVAILABLE,
-                        format!("the server ended at its start: {status}"),
-                    ));
-                }
-                starts += 1;
-                tokio::time::sleep(Duration::from_millis(200)).await;
-                self.child = spawn(&self.data, &self.address)?;
+            self.child = self.program.spawn(&[])?;
+        }
+        match self.program.ready(&mut self.child).await? {
+            Start::Ready => Ok(()),
+            Start::Ended(status) => {
+                let message = format!("the server ended at its start: {status}");
+                Err(Failure::new(exit::UNAVAILABLE, message))
             }
         }
     }
 
     async fn stop(mut self) -> Result<(), Failure> {
-        terminate(&self.child);
-        let ended = tokio::time::timeout(Duration::from_secs(30), self.child.wait()).await;
-        match ended {
-            Ok(Ok(status)) if status.success() => Ok(()),
-            Ok(Ok(status)) => {
+        match child::stop(&mut self.child).await? {
+            Some(status) if status.success() => Ok(()),
+            Some(status) => {
                 Err(Failure::new(exit::GENERIC, format!("the server did not stop cleanly: {status}")))
             }
-            Ok(Err(e)) => Err(Failure::io("the server cannot be waited for", e)),
-            Err(_) => Err(Failure::new(exit::TRY_AGAIN, "the server did not stop in time")),
+            None => Err(Failure::new(exit::TRY_AGAIN, "the server did not stop in time")),
         }
     }
 }
@@ -201,29 +183,4 @@ fn random_seed() -> u64 {
     let mut bytes = [0; 4];
     Environment::system().entropy.fill(&mut bytes);
     u64::from(u32::from_le_bytes(bytes))
-}
-
-/// A port that was free a moment ago. The child keeps it over all its lives.
-fn free_address() -> std::io::Result<String> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
-}
-
-/// `souk up` in a process of its own, killed with this one.
-fn spawn(data: &Path, address: &str) -> Result<Child, Failure> {
-    let program = std::env::current_exe().map_err(|e| Failure::io("the path of this program", e))?;
-    let mut command = Command::new(program);
-    command.arg("up").arg("--data").arg(data).args(["--listen", address, "--admin-listen", ""]);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
-    let log = std::fs::OpenOptions::new().create(true).append(true).open(data.join("server.log"));
-    if let Ok(log) = log {
-        command.stderr(log);
-    }
-    command.spawn().map_err(|e| Failure::io("the server cannot be started", e))
-}
-
-/// Asks the child to stop, as an operator would.
-fn terminate(child: &Child) {
-    if let Some(id) = child.id() {
-        let _ = std::process::Command::new("kill").arg(id.to_string()).status();
-    }
 }
