@@ -1,19 +1,16 @@
 //! The invariants across services, each with its number, its count and the ids that break it.
-use super::Facts;
+use super::rest::REACTIONS;
+use super::{Facts, money, parcels, sales};
 use crate::output;
 use serde::Serialize;
 use souk_cart::invariants as carts;
 use souk_catalog::invariants as catalog;
-use souk_contracts::terms::{OrderId, PaymentId, Sku};
-use souk_inventory::domain::{Phase, Reservation};
+use souk_contracts::terms::OrderId;
 use souk_inventory::invariants as stock;
-use souk_kernel::TypeId;
 use souk_notification::invariants as notifications;
-use souk_order::domain::order::{Label, Order};
+use souk_order::domain::order::Label;
 use souk_order::invariants as orders;
-use souk_payment::domain::{Payment, ledger::Account};
-use souk_payment::invariants as payments;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// How many offending ids of a finding are shown.
 pub const IDS_MAX: usize = 20;
@@ -42,33 +39,42 @@ impl Finding {
 
 /// Every check, whether it finds something or not, in order.
 pub fn check(facts: &Facts) -> Vec<Finding> {
+    let mut findings = across(facts);
+    findings.extend(within(facts));
+    findings
+}
+
+/// What services say of each other's things.
+fn across(facts: &Facts) -> Vec<Finding> {
+    let (orders, payments, parcels) = (facts.orders.len(), facts.payments.len(), facts.shipments.len());
+    let both = |first: Vec<String>, second: Vec<String>| first.into_iter().chain(second).collect();
     vec![
         finding(
             "V1",
-            "the provider's books equal ours, payment by payment",
-            facts.provider.len(),
-            provider(facts),
+            "the provider's and the carrier's books equal ours, payment by payment and label by label",
+            facts.provider.len() + facts.carrier.len(),
+            both(money::provider(facts), parcels::carrier(facts)),
         ),
         finding(
             "V2",
-            "a confirmed order has one committed reservation of its lines",
-            facts.orders.len(),
-            confirmed(facts),
+            "what is sold has one committed reservation of its lines, and its money is promised",
+            orders,
+            both(sales::confirmed(facts), money::promised(facts)),
         ),
         finding(
             "V3",
-            "an order that came to nothing holds no stock and no money",
-            facts.orders.len(),
+            "an order that came to nothing holds no stock, no money and no parcels",
+            orders,
             came_to_nothing(facts),
         ),
         finding(
             "V4",
-            "every reservation and every promise of money belongs to an order",
-            facts.reservations.len() + facts.payments.len(),
+            "every reservation, promise of money and fulfilment belongs to an order",
+            facts.reservations.len() + payments + facts.fulfilments.len(),
             orphans(facts),
         ),
         finding("V5", "stock is never negative and equals its ledgers", facts.stock.len(), shelves(facts)),
-        finding("V6", "the ledger balances and ties to the orders", facts.payments.len(), ledger(facts)),
+        finding("V6", "the ledger balances and ties to the orders", payments, money::ledger(facts)),
         finding(
             "V7",
             "every store's log is whole and every read model equals its replay",
@@ -77,36 +83,58 @@ pub fn check(facts: &Facts) -> Vec<Finding> {
         ),
         finding(
             "V8",
-            "every published event is applied once, none is parked",
-            facts.orders_published.len(),
+            "every published event is applied once by everybody who follows, none is parked",
+            facts.published.values().map(std::collections::BTreeMap::len).sum(),
             feeds(facts),
         ),
         finding(
             "V9",
-            "every saga has ended, goes on, or has called a person",
-            facts.orders.len(),
-            sagas(facts),
+            "every saga has ended, goes on, waits for a time, or has called a person",
+            orders + facts.errands.len(),
+            sales::sagas(facts),
         ),
         told(facts),
         finding(
-            "I-CT, I-CA",
-            "a cart converts once; a SKU has one product and one price at a time",
-            facts.carts.len() + facts.prices.len(),
-            shelves_and_carts(facts),
+            "V11",
+            "a coupon counts while a live order uses it, and never beyond its limits",
+            facts.redemptions.len() + orders,
+            sales::coupons(facts),
+        ),
+        finding(
+            "V12",
+            "no e-mail address and no canary stands in clear in a store or log",
+            facts.leaks.files,
+            facts.leaks.found.iter().cloned().collect(),
         ),
         finding(
             "V13",
-            "one order per quote, one quote per external reference",
+            "one order per quote and external reference, one payment per order",
             facts.quotes.len(),
-            once(facts),
+            sales::once(facts),
         ),
         finding(
             "V14",
-            "every order sells what its quote promised, at its prices",
-            facts.orders.len(),
-            promised(facts),
+            "every order sells what its quote promised, at the catalog's prices less promised discounts",
+            orders + facts.quotes.len(),
+            sales::priced(facts),
+        ),
+        finding(
+            "I-SH",
+            "parcels go their way once, with what was ordered, where it was quoted, and orders know",
+            parcels,
+            parcels::sound(facts),
         ),
     ]
+}
+
+/// What services say of their own things.
+fn within(facts: &Facts) -> Vec<Finding> {
+    vec![finding(
+        "I-CT, I-CA",
+        "a cart converts once; a SKU has one product and one price at a time",
+        facts.carts.len() + facts.prices.len(),
+        shelves_and_carts(facts),
+    )]
 }
 
 fn finding(check: &'static str, rule: &'static str, asked: usize, broken: Vec<String>) -> Finding {
@@ -145,80 +173,27 @@ pub fn render(findings: &[Finding]) -> String {
     text
 }
 
-fn provider(facts: &Facts) -> Vec<String> {
-    let ours: Vec<_> =
-        facts.payments.iter().filter_map(|(id, (payment, _))| payments::Ours::of(*id, payment)).collect();
-    payments::differences(&ours, &facts.provider).into_iter().map(|broken| broken.what).collect()
-}
-
-/// The reservation of an order.
-fn reservation(facts: &Facts, order: OrderId) -> Option<&Reservation> {
-    facts.reservations.get(&order.to_string()).map(|(reservation, _)| reservation)
-}
-
-/// The payment of an order: its id is made of the order's.
-fn payment(facts: &Facts, order: OrderId) -> Option<&Payment> {
-    facts.payments.get(&PaymentId::from_uuid(order.uuid())).map(|(payment, _)| payment)
-}
-
-fn pieces(reservation: &Reservation) -> BTreeMap<Sku, u64> {
-    let mut pieces = BTreeMap::new();
-    for line in reservation.open_lines() {
-        *pieces.entry(line.sku.clone()).or_insert(0) += u64::from(line.quantity.get());
-    }
-    pieces
-}
-
-fn with_label<'a>(facts: &'a Facts, wanted: &'a [Label]) -> impl Iterator<Item = (OrderId, &'a Order)> {
-    facts.orders.iter().filter(|(_, order)| wanted.contains(&order.label())).map(|(id, order)| (*id, order))
-}
-
-fn confirmed(facts: &Facts) -> Vec<String> {
-    let confirmed = with_label(facts, &[Label::Confirmed]);
-    let wrong = confirmed.filter_map(|(id, order)| {
-        let Some(reservation) = reservation(facts, id) else {
-            return Some(format!("{id} has no reservation"));
-        };
-        let is_committed = matches!(reservation.phase(), Phase::Committed { .. });
-        let wanted = orders::facts(order)?.pieces;
-        let promised = payment(facts, id).map_or(0, |payment| payment.authorized_minor());
-        let total = orders::facts(order)?.total.minor_units();
-        match (is_committed, pieces(reservation) == wanted, promised >= total) {
-            (false, _, _) => Some(format!("{id}: its reservation is {:?}", reservation.phase())),
-            (true, false, _) => Some(format!("{id}: its reservation holds other lines")),
-            (true, true, false) => Some(format!("{id}: {promised} promised of {total}")),
-            (true, true, true) => None,
-        }
-    });
-    wrong.collect()
-}
-
 fn came_to_nothing(facts: &Facts) -> Vec<String> {
-    let ended = with_label(facts, &[Label::Rejected, Label::Cancelled]);
+    let ended = sales::with_label(facts, &[Label::Rejected, Label::Cancelled]);
     let by_hand: BTreeSet<OrderId> = facts.settled_by_hand().collect();
     let wrong = ended.filter(|(id, _)| !by_hand.contains(id)).filter_map(|(id, _)| {
-        let held: u64 = reservation(facts, id).map_or(0, |reservation| pieces(reservation).values().sum());
-        let kept = payment(facts, id).map_or(0, kept);
-        (held > 0 || kept != 0).then(|| format!("{id}: {held} pieces and {kept} minor units are still held"))
+        let (held, kept) = (sales::still_held(facts, id), money::kept_of(facts, id));
+        let parcels = parcels::still_in_house(facts, id);
+        let is_over = held == 0 && kept == 0 && parcels == 0;
+        (!is_over).then(|| {
+            format!("{id}: {held} pieces, {kept} minor units and {parcels} parcels are still held")
+        })
     });
     wrong.collect()
-}
-
-/// What is promised or taken and not given back.
-fn kept(payment: &Payment) -> i64 {
-    payment.captured_minor() - payment.refunded_minor() + payment.left_minor()
 }
 
 fn orphans(facts: &Facts) -> Vec<String> {
-    let holds = |reservation: &Reservation| !reservation.open_lines().is_empty();
     let stock = facts.reservations.iter().filter(|(id, (reservation, _))| {
-        holds(reservation) && id.parse().map_or(true, |id: OrderId| !facts.orders.contains_key(&id))
-    });
-    let money = facts.payments.iter().filter(|(id, (payment, _))| {
-        kept(payment) != 0 && !facts.orders.contains_key(&OrderId::from_uuid(id.uuid()))
+        let has_order = id.parse().is_ok_and(|id: OrderId| facts.orders.contains_key(&id));
+        sales::held(reservation) > 0 && !has_order
     });
     let stock = stock.map(|(id, _)| format!("reservation {id} has no order"));
-    stock.chain(money.map(|(id, _)| format!("{id} has no order"))).collect()
+    stock.chain(money::orphans(facts)).chain(parcels::orphans(facts)).collect()
 }
 
 fn shelves(facts: &Facts) -> Vec<String> {
@@ -237,37 +212,6 @@ fn shelves(facts: &Facts) -> Vec<String> {
     broken.iter().map(ToString::to_string).collect()
 }
 
-fn ledger(facts: &Facts) -> Vec<String> {
-    let mut broken = Vec::new();
-    for (id, (payment, history)) in &facts.payments {
-        broken.extend(
-            payments::check(payment, history).err().map(|b| format!("{id}: {} {}", b.invariant, b.what)),
-        );
-    }
-    let mut by_currency = BTreeMap::new();
-    for ((account, currency), minor) in &facts.ledger {
-        let (sum, clearing) = by_currency.entry(*currency).or_insert((0, 0));
-        *sum += minor;
-        *clearing += if *account == Account::ProviderClearing { *minor } else { 0 };
-    }
-    for (currency, (sum, clearing)) in by_currency {
-        let of_payments = facts
-            .payments
-            .values()
-            .filter(|(payment, _)| payment.request().is_some_and(|r| r.amount.currency() == currency));
-        let owed = |payment: &Payment| {
-            payment.captured_minor() - payment.refunded_minor() - payment.disputed_minor()
-        };
-        let net: i64 = of_payments.map(|(payment, _)| owed(payment)).sum();
-        if sum != 0 || clearing != net {
-            broken.push(format!(
-                "{currency}: the accounts add up to {sum}, clearing is {clearing}, payments say {net}"
-            ));
-        }
-    }
-    broken
-}
-
 fn stores(facts: &Facts) -> Vec<String> {
     let in_stores = facts
         .stores
@@ -284,16 +228,28 @@ fn feeds(facts: &Facts) -> Vec<String> {
     if facts.rest.parked > 0 {
         broken.push(format!("{} events are parked (see them with: souk parked)", facts.rest.parked));
     }
+    let is_known = |name: &&String| REACTIONS.iter().any(|known| known.reaction == name.as_str());
+    let unknown = facts.applied.keys().filter(|name| !is_known(name));
+    broken.extend(unknown.map(|name| format!("{name}: a reaction that these checks do not know")));
     let all_applied = facts.rest.feed_behind == 0 && facts.rest.parked == 0;
-    for (stream, applied) in &facts.orders_applied {
-        let published = facts.orders_published.get(stream).copied().unwrap_or(0);
-        if *applied > published {
-            broken.push(format!("{stream}: {applied} events applied of {published} published"));
+    let nothing = super::facts::Numbers::new();
+    for follows in REACTIONS {
+        let published = facts.published.get(follows.source).unwrap_or(&nothing);
+        let applied = facts.applied.get(follows.reaction).unwrap_or(&nothing);
+        for (stream, number) in applied {
+            let there = published.get(stream).copied().unwrap_or(0);
+            if *number > there {
+                let reaction = follows.reaction;
+                broken.push(format!("{stream}: {reaction} applied {number} events of {there} published"));
+            }
         }
-    }
-    let missing = facts.orders_published.keys().filter(|stream| !facts.orders_applied.contains_key(*stream));
-    if all_applied {
-        broken.extend(missing.map(|stream| format!("{stream}: published and never applied")));
+        let missing = published.iter().filter(|(stream, number)| applied.get(*stream) < Some(*number));
+        if all_applied {
+            let told = |(stream, number): (&String, &u64)| {
+                format!("{stream}: {} has not applied all {number} published events", follows.reaction)
+            };
+            broken.extend(missing.map(told));
+        }
     }
     broken
 }
@@ -309,35 +265,4 @@ fn shelves_and_carts(facts: &Facts) -> Vec<String> {
     broken.extend(facts.prices.values().filter_map(|events| catalog::no_negative_price(events).err()));
     broken.extend(catalog::skus_are_never_reused(facts.products.iter().map(AsRef::as_ref)).err());
     broken
-}
-
-fn sagas(facts: &Facts) -> Vec<String> {
-    let all = facts.orders.iter().filter_map(|(id, order)| Some((id, orders::facts(order)?)));
-    all.filter(|(_, facts)| !orders::saga_fits_status(facts))
-        .map(|(id, facts)| format!("{id} is {:?}", facts.label))
-        .collect()
-}
-
-fn once(facts: &Facts) -> Vec<String> {
-    let known: Vec<_> = facts.orders.values().filter_map(orders::facts).collect();
-    let quotes =
-        orders::quotes_with_two_orders(known.iter()).into_iter().map(|id| format!("{id} has two orders"));
-    let mut refs: BTreeMap<&str, usize> = BTreeMap::new();
-    for order in known.iter().filter(|order| !order.external_ref.is_empty()) {
-        *refs.entry(&order.external_ref).or_default() += 1;
-    }
-    let refs = refs
-        .into_iter()
-        .filter(|(_, count)| *count > 1)
-        .map(|(name, count)| format!("{name} has {count} orders"));
-    quotes.chain(refs).collect()
-}
-
-fn promised(facts: &Facts) -> Vec<String> {
-    let placed = facts.orders.iter().filter_map(|(id, order)| Some((id, order.placed()?)));
-    let wrong = placed.filter(|(_, placed)| {
-        let quote = facts.quotes.get(&placed.quote_id).and_then(|quote| quote.offer());
-        quote.is_none_or(|quote| quote.lines != placed.lines || quote.total != placed.total)
-    });
-    wrong.map(|(id, _)| format!("{id} sells something else than its quote")).collect()
 }

@@ -1,10 +1,13 @@
 //! What every store says, folded from its log by its service's own rules.
+use super::leaks::{self, Leaks, Watch};
 use super::rest::{self, Rest, unreadable};
 use crate::failure::{Failure, exit};
 use crate::{settings, shop};
 use souk_cart::domain::{Cart, CartEvent};
+use souk_catalog::domain::promotion::{Promotion, PromotionEvent};
+use souk_catalog::domain::redemption::{Redemption, RedemptionEvent};
 use souk_catalog::domain::{PriceEvent, PriceList, Product};
-use souk_contracts::terms::{CartId, OrderId, PaymentId, QuoteId};
+use souk_contracts::terms::{CartId, OrderId, PaymentId, QuoteId, RateId};
 use souk_decider::{Aggregate, Record, RecordEvent};
 use souk_eventstore::Recorded;
 use souk_eventstore::audit::{self, Audit};
@@ -12,13 +15,16 @@ use souk_inventory::domain::{Count, Reservation, ReservationEvent, Waiting};
 use souk_inventory::invariants::{Movement, StockRow};
 use souk_kernel::{Currency, TypeId};
 use souk_notification::domain::{Delivery, DeliveryEvent, Inbox, InboxEvent};
-use souk_order::domain::order::Order;
+use souk_order::domain::errand::Errand;
+use souk_order::domain::order::{Order, OrderEvent};
 use souk_order::domain::quote::Quote;
 use souk_payment::domain::ledger::{Account, Transaction};
 use souk_payment::domain::{Payment, PaymentEvent};
 use souk_payment::invariants::Theirs;
 use souk_provider::truth::Books;
-use std::collections::BTreeMap;
+use souk_shipping::domain::{Fulfilment, Rate, Shipment, ShipmentEvent};
+use souk_shipping::invariants::Side;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -27,6 +33,12 @@ use std::sync::Arc;
 pub struct Facts {
     /// Every order.
     pub orders: BTreeMap<OrderId, Order>,
+    /// The orders that were ever confirmed.
+    pub confirmed: BTreeSet<OrderId>,
+    /// What is done beside orders, by the errand's id.
+    pub errands: BTreeMap<String, Errand>,
+    /// The keys of the order service's timers.
+    pub order_timers: BTreeSet<String>,
     /// Every quote.
     pub quotes: BTreeMap<QuoteId, Quote>,
     /// Every reservation by the order's id, with its history.
@@ -45,16 +57,28 @@ pub struct Facts {
     pub ledger: BTreeMap<(Account, Currency), i64>,
     /// What the provider says.
     pub provider: Vec<Theirs>,
-    /// How far the published events of each of the order service's streams are numbered.
-    pub orders_published: BTreeMap<String, u64>,
-    /// How far the cart's reaction has applied each of these streams.
-    pub orders_applied: BTreeMap<String, u64>,
+    /// Every fulfilment by its order.
+    pub fulfilments: BTreeMap<OrderId, Fulfilment>,
+    /// Every parcel by its stream's id, with its history.
+    pub shipments: BTreeMap<String, (Shipment, Vec<Arc<ShipmentEvent>>)>,
+    /// Every rate.
+    pub rates: BTreeMap<RateId, Rate>,
+    /// What the carrier says of every label, by its key.
+    pub carrier: BTreeMap<String, Side>,
+    /// How far the published events of each stream are numbered, by service.
+    pub published: BTreeMap<&'static str, Numbers>,
+    /// How far each reaction has applied each stream, by its name.
+    pub applied: BTreeMap<String, Numbers>,
     /// The history of every cart.
     pub carts: BTreeMap<CartId, Vec<CartEvent>>,
     /// The prices of every SKU, in order.
     pub prices: BTreeMap<String, Vec<PriceEvent>>,
     /// What happened to products, in order.
     pub products: Vec<Arc<RecordEvent<Product>>>,
+    /// What happened to promotions, in order.
+    pub promotions: Vec<Arc<PromotionEvent>>,
+    /// What happened to every order's coupons, in order.
+    pub redemptions: BTreeMap<OrderId, Vec<Arc<RedemptionEvent>>>,
     /// What everybody was told, in order, by person.
     pub inboxes: BTreeMap<String, Vec<InboxEvent>>,
     /// What was sent outside, in order, by delivery.
@@ -63,29 +87,41 @@ pub struct Facts {
     pub stores: Vec<(&'static str, audit::Finding)>,
     /// What is on its way.
     pub rest: Rest,
+    /// What stands in clear where it must not.
+    pub leaks: Leaks,
 }
+
+/// A number for each stream.
+pub type Numbers = BTreeMap<String, u64>;
 
 /// A part of the facts, from one store.
 type Part = Box<dyn FnOnce(&mut Facts) + Send>;
 /// Reads a part from a store as it was when it was opened.
 type Reader = fn(&Audit) -> Result<Part, Failure>;
 
-/// The stores in the order in which they are opened. The provider is the last: its books may be ahead of ours
-/// for a moment, never behind.
-const READERS: [(&str, Reader); 7] = [
+/// The stores in the order in which they are opened. Provider and carrier are the last: their books may be ahead of
+/// ours for a moment, never behind.
+const READERS: [(&str, Reader); 9] = [
     ("order", orders),
     ("cart", carts),
     ("catalog", catalog),
     ("inventory", inventory),
     ("payment", payments),
     ("notification", notifications),
+    ("shipping", shipping),
     ("provider", provider),
+    ("carrier", carrier),
 ];
 
 impl Facts {
     /// Reads every store under `data`, side by side. All are opened before any is read: the moments at which
     /// they are seen lie closer together than it takes to read one.
     pub fn gather(data: &Path) -> Result<Facts, Failure> {
+        Self::gather_watching(data, &Watch::default())
+    }
+
+    /// The same, and looks for what must not stand anywhere.
+    pub fn gather_watching(data: &Path, watch: &Watch) -> Result<Facts, Failure> {
         for (role, _) in settings::ROLES {
             if !rest::path(data, role).exists() {
                 let message =
@@ -101,7 +137,8 @@ impl Facts {
             let reading: Vec<_> = reading.chain([stores]).collect();
             reading.into_iter().map(|one| one.join().unwrap_or_else(|_| Err(unknown_event()))).collect()
         });
-        let mut facts = Facts { rest: Rest::look(data)?, ..Facts::default() };
+        let (rest, leaks) = (Rest::look(data)?, leaks::look(data, watch)?);
+        let mut facts = Facts { rest, leaks, ..Facts::default() };
         for part in parts {
             part?(&mut facts);
         }
@@ -114,7 +151,10 @@ impl Facts {
     /// person's books.
     pub fn settled_by_hand(&self) -> impl Iterator<Item = OrderId> {
         let known = self.orders.values().filter_map(souk_order::invariants::facts);
-        known.filter(|facts| facts.by_hand).map(|facts| facts.order_id)
+        let orders = known.filter(|facts| facts.by_hand).map(|facts| facts.order_id);
+        let errands = self.errands.values().filter(|errand| errand.saga().was_settled_by_hand());
+        let errands = errands.filter_map(|errand| errand.opened().map(|opened| opened.order_id));
+        orders.chain(errands).collect::<BTreeSet<_>>().into_iter()
     }
 }
 
@@ -135,19 +175,44 @@ fn id<T: TypeId + std::str::FromStr>(recorded: &Recorded) -> Option<T> {
     recorded.stream.id().parse().ok()
 }
 
+/// Notes the number of a published event.
+fn number(numbers: &mut Numbers, recorded: &Recorded) {
+    if let Some(number) = recorded.public_seq {
+        numbers.insert(recorded.stream.as_str().to_owned(), number);
+    }
+}
+
+/// How far the reactions of this store have applied what they follow.
+fn applied(audit: &Audit) -> Result<BTreeMap<String, Numbers>, Failure> {
+    let mut applied = BTreeMap::<String, Numbers>::new();
+    for mark in audit.inbox().map_err(unreadable)? {
+        let numbers = applied.entry(mark.reaction.to_string()).or_default();
+        numbers.insert(mark.stream.to_string(), mark.sequence);
+    }
+    Ok(applied)
+}
+
 fn orders(audit: &Audit) -> Result<Part, Failure> {
     let (mut orders, mut quotes) = (BTreeMap::<OrderId, Order>::new(), BTreeMap::<QuoteId, Quote>::new());
-    let mut published = BTreeMap::new();
+    let (mut errands, mut confirmed) = (BTreeMap::<String, Errand>::new(), BTreeSet::new());
+    let mut published = Numbers::new();
     let read = audit.for_each(|recorded| {
         fold(&mut orders, id(recorded), recorded);
         fold(&mut quotes, id(recorded), recorded);
-        if let Some(number) = recorded.public_seq {
-            published.insert(recorded.stream.as_str().to_owned(), number);
+        fold(&mut errands, Some(recorded.stream.id().to_owned()), recorded);
+        if let Some(OrderEvent::OrderConfirmed(event)) = recorded.of::<Order>().as_deref() {
+            confirmed.insert(event.order_id);
         }
+        number(&mut published, recorded);
     });
     read.map_err(unreadable)?;
+    let applied = applied(audit)?;
+    let timers = audit.timers().map_err(unreadable)?.into_iter().map(|timer| timer.key.to_string()).collect();
     Ok(Box::new(move |facts| {
-        (facts.orders, facts.quotes, facts.orders_published) = (orders, quotes, published);
+        (facts.orders, facts.quotes, facts.errands) = (orders, quotes, errands);
+        (facts.confirmed, facts.order_timers) = (confirmed, timers);
+        facts.published.insert(souk_order::NAME, published);
+        facts.applied.extend(applied);
     }))
 }
 
@@ -159,22 +224,32 @@ fn carts(audit: &Audit) -> Result<Part, Failure> {
         }
     });
     read.map_err(unreadable)?;
-    let marks = audit.inbox().map_err(unreadable)?;
-    let applied = marks.into_iter().map(|mark| (mark.stream.to_string(), mark.sequence)).collect();
-    Ok(Box::new(move |facts| (facts.carts, facts.orders_applied) = (carts, applied)))
+    let applied = applied(audit)?;
+    Ok(Box::new(move |facts| {
+        facts.carts = carts;
+        facts.applied.extend(applied);
+    }))
 }
 
 fn catalog(audit: &Audit) -> Result<Part, Failure> {
     let mut prices = BTreeMap::<String, Vec<PriceEvent>>::new();
-    let mut products = Vec::new();
+    let mut redemptions = BTreeMap::<OrderId, Vec<Arc<RedemptionEvent>>>::new();
+    let (mut products, mut promotions) = (Vec::new(), Vec::new());
     let read = audit.for_each(|recorded| {
         products.extend(recorded.of::<Record<Product>>());
+        promotions.extend(recorded.of::<Promotion>());
         if let Some(event) = recorded.of::<PriceList>() {
             prices.entry(recorded.stream.id().to_owned()).or_default().push(event.as_ref().clone());
         }
+        if let (Some(event), Some(order)) = (recorded.of::<Redemption>(), id(recorded)) {
+            redemptions.entry(order).or_default().push(event);
+        }
     });
     read.map_err(unreadable)?;
-    Ok(Box::new(move |facts| (facts.prices, facts.products) = (prices, products)))
+    Ok(Box::new(move |facts| {
+        (facts.prices, facts.products) = (prices, products);
+        (facts.promotions, facts.redemptions) = (promotions, redemptions);
+    }))
 }
 
 fn inventory(audit: &Audit) -> Result<Part, Failure> {
@@ -215,7 +290,9 @@ fn inventory(audit: &Audit) -> Result<Part, Failure> {
 fn payments(audit: &Audit) -> Result<Part, Failure> {
     let mut payments = BTreeMap::<PaymentId, (Payment, Vec<PaymentEvent>)>::new();
     let mut ledger = BTreeMap::<(Account, Currency), i64>::new();
+    let mut published = Numbers::new();
     let read = audit.for_each(|recorded| {
+        number(&mut published, recorded);
         let (Some(event), Some(id)) = (recorded.of::<Payment>(), id(recorded)) else { return };
         if let Some(transaction) = Transaction::of(&event) {
             for posting in transaction.postings {
@@ -227,7 +304,10 @@ fn payments(audit: &Audit) -> Result<Part, Failure> {
         history.push(event.as_ref().clone());
     });
     read.map_err(unreadable)?;
-    Ok(Box::new(move |facts| (facts.payments, facts.ledger) = (payments, ledger)))
+    Ok(Box::new(move |facts| {
+        (facts.payments, facts.ledger) = (payments, ledger);
+        facts.published.insert(souk_payment::NAME, published);
+    }))
 }
 
 fn notifications(audit: &Audit) -> Result<Part, Failure> {
@@ -243,7 +323,46 @@ fn notifications(audit: &Audit) -> Result<Part, Failure> {
         }
     });
     read.map_err(unreadable)?;
-    Ok(Box::new(move |facts| (facts.inboxes, facts.deliveries) = (inboxes, deliveries)))
+    let applied = applied(audit)?;
+    Ok(Box::new(move |facts| {
+        (facts.inboxes, facts.deliveries) = (inboxes, deliveries);
+        facts.applied.extend(applied);
+    }))
+}
+
+fn shipping(audit: &Audit) -> Result<Part, Failure> {
+    let (mut fulfilments, mut rates) = (BTreeMap::<OrderId, Fulfilment>::new(), BTreeMap::<RateId, Rate>::new());
+    let mut shipments = BTreeMap::<String, (Shipment, Vec<Arc<ShipmentEvent>>)>::new();
+    let mut published = Numbers::new();
+    let read = audit.for_each(|recorded| {
+        fold(&mut fulfilments, id(recorded), recorded);
+        fold(&mut rates, id(recorded), recorded);
+        if let Some(event) = recorded.of::<Shipment>() {
+            let (state, history) = shipments.entry(recorded.stream.id().to_owned()).or_default();
+            state.evolve(&event);
+            history.push(event);
+        }
+        number(&mut published, recorded);
+    });
+    read.map_err(unreadable)?;
+    Ok(Box::new(move |facts| {
+        (facts.fulfilments, facts.shipments, facts.rates) = (fulfilments, shipments, rates);
+        facts.published.insert(souk_shipping::NAME, published);
+    }))
+}
+
+fn carrier(audit: &Audit) -> Result<Part, Failure> {
+    let books = souk_carrier::truth::Books::of_audit(audit).map_err(unreadable)?;
+    let side = |truth: souk_carrier::truth::Truth| {
+        let side = Side {
+            tracking_code: truth.tracking_code,
+            is_void: truth.is_void,
+            is_collected: truth.is_collected,
+        };
+        (truth.key, side)
+    };
+    let carrier = books.truths().map(side).collect();
+    Ok(Box::new(move |facts| facts.carrier = carrier))
 }
 
 fn provider(audit: &Audit) -> Result<Part, Failure> {

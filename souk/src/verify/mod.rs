@@ -5,8 +5,12 @@
 //! the predicates in their `invariants`.
 mod checks;
 mod facts;
+pub mod leaks;
+mod money;
+mod parcels;
 pub mod rest;
+mod sales;
 
 pub use checks::{Finding, IDS_MAX, check, render};
-pub use facts::Facts;
+pub use facts::{Facts, Numbers};
 pub use rest::Rest;
