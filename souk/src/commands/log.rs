@@ -63,7 +63,7 @@ impl Log {
 
 /// The kinds of streams that each service keeps, the ones that people ask for first.
 const CATEGORIES: &[(&str, &[&str])] = &[
-    ("order", &["order", "quote"]),
+    ("order", &["order", "quote", "errand", "return"]),
     ("cart", &["cart"]),
     ("catalog", &["product", "price"]),
     ("payment", &["payment"]),

@@ -141,6 +141,7 @@ impl Shop {
             quote_id: quote.quote_id.clone(),
             expected_total: quote.total.clone(),
             payment_method_token: (*chance.one_of(METHODS)).to_owned(),
+            ..PlaceOrderRequest::default()
         };
         let key = format!("buyer-{buyer}-order-{number}");
         self.journal.under_way.fetch_add(1, Ordering::Relaxed);
@@ -170,7 +171,7 @@ impl Shop {
         };
         let cart = insist(token, None, |cx| carts.add_item(cx, add.clone())).await?;
         let cart_id = cart.cart.map(|cart| cart.cart_id).unwrap_or_default();
-        let wanted = CreateQuoteRequest { cart_id };
+        let wanted = CreateQuoteRequest { cart_id, ..CreateQuoteRequest::default() };
         match insist(token, None, |cx| orders.create_quote(cx, wanted.clone())).await {
             Ok(quoted) => Ok(quoted.quote),
             // The cart was converted by the order before, between two looks.

@@ -298,6 +298,7 @@ async fn a_lost_parcel_calls_a_person_and_support_sees_to_it() {
     let order_id = shop.place_shipped().await.order_id;
     shop.until_processing(&order_id).await;
     shop.hand_over(&order_id, "shp_1", &ALL, 1).await;
+    shop.until(&order_id, |order| order.payment() == Payment::Captured).await;
     shop.parcel_is("Lost", &order_id, "shp_1", 2).await;
     let order = shop.until(&order_id, Order::needs_attention).await;
     shop.check(&order_id, &order).await;
