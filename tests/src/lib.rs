@@ -12,7 +12,7 @@ mod shopping;
 pub use caller::{Answer, Call, Caller, Lines};
 pub use house::{House, Shape, eventually, findings};
 pub use raw::raw;
-pub use shopping::{minor, money, payment_of, status_of};
+pub use shopping::{STREET, minor, money, payment_of, status_of};
 
 /// Runs each story in every shape of the house, and afterwards checks the whole house: each story is an
 /// `async fn(&House)`.

@@ -2,6 +2,12 @@
 use crate::{Answer, Caller, House, eventually};
 use serde_json::{Value, json};
 use souk_user::Role;
+use std::time::Duration;
+
+/// Where customers of tests live. It stands in clear in no store.
+pub const STREET: &str = "17 Canary Wharf Steps";
+/// Longer than a sale can be undone at once, and than a carrier takes to the next place.
+const A_WHILE: Duration = Duration::from_secs(61);
 
 /// An amount of pounds as the API writes it.
 pub fn money(minor: i64) -> Value {
@@ -43,6 +49,54 @@ impl House {
         }
     }
 
+    /// Offers something off for a code, so often.
+    pub async fn promotes(&self, code: &str, basis_points: u32, limit: u32) {
+        let promotion = json!({
+            "promotionId": code.to_lowercase(), "name": format!("The {code}"), "code": code,
+            "benefit": {"percentageBp": basis_points}, "limitTotal": limit,
+        });
+        self.staff(Role::Sales).post("/api/v1/promotions", &promotion).expect(200).await;
+    }
+
+    /// The parcels of an order, once shipping has it. Time passes until then.
+    pub async fn parcels(&self, order: &Value) -> Vec<Value> {
+        let id = order["orderId"].as_str().expect("an order has an id");
+        let (sales, path) = (self.staff(Role::Sales), format!("/api/v1/shipments?orderId={id}"));
+        self.advance(A_WHILE);
+        let look = async || {
+            let answer = sales.get(&path).send().await;
+            let parcels = answer.json()["shipments"].as_array().cloned().unwrap_or_default();
+            (!parcels.is_empty()).then_some(parcels)
+        };
+        eventually("shipping has the order", look).await
+    }
+
+    /// Packs a parcel, labels it and gives it to the carrier.
+    pub async fn hands_over(&self, parcel: &Value) {
+        let id = parcel["shipmentId"].as_str().expect("a parcel has an id");
+        let sales = self.staff(Role::Sales);
+        let step = async |step: &str| {
+            sales.post(&format!("/api/v1/shipments/{id}:{step}"), &json!({})).expect(200).await
+        };
+        step("pack").await;
+        step("buyLabel").await;
+        let labelled = async || {
+            let parcel = sales.get(&format!("/api/v1/shipments/{id}")).expect(200).await;
+            (parcel["shipment"]["trackingCode"] != json!("")).then_some(())
+        };
+        eventually("the label is bought", labelled).await;
+        step("handOver").await;
+    }
+
+    /// Lets time pass until the order has this status.
+    pub async fn comes_to(&self, buyer: &Caller, order: &Value, status: &str) {
+        let look = async || {
+            self.advance(A_WHILE);
+            (status_of(&buyer.order(order).await) == status).then_some(())
+        };
+        eventually(&format!("the order is {status}"), look).await;
+    }
+
     /// `(on_hand, reserved)` of a SKU.
     pub async fn stock(&self, sku: &str) -> (i64, i64) {
         let path = format!("/api/v1/stock?skus={}", souk::rest::encode(sku));
@@ -75,6 +129,23 @@ impl Caller {
         let cart = self.cart().await;
         let asked = self.post("/api/v1/quotes", &json!({"cartId": cart["cartId"]}));
         asked.expect(201).await["quote"].clone()
+    }
+
+    /// A quote for the caller's cart with these coupons, shipped at the cheapest rate there is.
+    pub async fn quotes_shipped(&self, coupons: &[&str]) -> Value {
+        let cart = self.cart().await;
+        let lines = cart["lines"].as_array().cloned().unwrap_or_default();
+        let items: Vec<Value> =
+            lines.iter().map(|line| json!({"sku": line["sku"], "quantity": line["quantity"]})).collect();
+        let address = json!({
+            "recipient": "Ada Lovelace", "line1": STREET, "city": "London", "postalCode": "SW1Y 4JH", "country": "GB",
+        });
+        let ask = json!({"address": address, "items": items, "market": "GB"});
+        let rates = self.post("/api/v1/shipping/rates", &ask).expect(201).await;
+        let wish = json!({
+            "cartId": cart["cartId"], "rateId": rates["options"][0]["rateId"], "couponCodes": coupons,
+        });
+        self.post("/api/v1/quotes", &wish).expect(201).await["quote"].clone()
     }
 
     /// Adds a SKU and asks for a quote.

@@ -1,16 +1,19 @@
 //! The checks that every story ends with find something when there is something: stores of another shop, and
 //! a log that somebody has edited.
+use souk::verify::leaks::{self, Watch};
 use souk::verify::{self, Facts};
-use souk_contracts::terms::OrderId;
+use souk_contracts::terms::{OrderId, PaymentId};
 use souk_decider::Aggregate;
 use souk_eventstore::audit::Audit;
 use souk_kernel::TypeId;
+use souk_order::domain::order::Status;
 use souk_order::domain::order::{Label, Order};
-use souk_tests::{House, Shape, findings, status_of};
+use souk_tests::{House, STREET, Shape, findings, status_of};
 use std::path::Path;
 use tempfile::TempDir;
 
-/// A shop that sold one, sold and took back one, and failed to sell one; closed.
+/// A shop that sold one, sold and took back one, failed to sell one, and shipped two for less, one parcel of which has
+/// arrived; closed.
 async fn traded() -> TempDir {
     let house = House::start(Shape::One).await;
     house.sells("LAMP", 1_000, 10).await;
@@ -21,6 +24,15 @@ async fn traded() -> TempDir {
     sorry.order_paid(&returned, "CAPTURED").await;
     assert_eq!(sorry.cancels(&returned, "cancel").await.status, 202);
     assert_eq!(status_of(&poor.buys("LAMP", 1, "decline_funds").await), "REJECTED");
+    house.promotes("SPRING", 1_000, 5).await;
+    let far = house.guest().await;
+    far.adds("LAMP", 2).await;
+    let shipped = far.orders(&far.quotes_shipped(&["SPRING"]).await, "ok").await;
+    for parcel in house.parcels(&shipped).await {
+        house.hands_over(&parcel).await;
+    }
+    far.order_paid(&shipped, "CAPTURED").await;
+    house.comes_to(&far, &shipped, "DELIVERED").await;
     house.shut_down().await
 }
 
@@ -50,6 +62,9 @@ async fn a_store_of_another_shop_does_not_fit() {
         ("payment", &["V1", "V2", "V4"]),
         ("inventory", &["V2", "V4"]),
         ("order", &["V2", "V4"]),
+        ("catalog", &["V11"]),
+        ("carrier", &["V1"]),
+        ("shipping", &["V1", "V4", "I-SH"]),
     ] {
         copy(ours.path(), kept.path(), store);
         copy(theirs.path(), ours.path(), store);
@@ -99,6 +114,12 @@ fn with_label(facts: &Facts, label: Label) -> OrderId {
     *found.expect("the shop has such an order").0
 }
 
+/// The order that was shipped.
+fn shipped(facts: &Facts) -> OrderId {
+    let found = facts.orders.iter().find(|(_, order)| *order.status() == Status::Delivered);
+    *found.expect("the shop shipped an order").0
+}
+
 /// Orders as they are right after the first event of their streams, which leaves nobody to go on with them.
 fn just_placed(data: &Path) -> Vec<(OrderId, Order)> {
     let mut placed = Vec::new();
@@ -120,7 +141,16 @@ fn just_placed(data: &Path) -> Vec<(OrderId, Order)> {
 type Fake = fn(&mut Facts, &Path);
 
 /// What no store can be made to say by copying files is faked in what the checks look at.
-const FAKES: [(&str, &str, Fake); 9] = [
+const FAKES: &[(&str, &str, Fake)] = &[
+    ("V1", "a label that the carrier never sold", |facts, _| facts.carrier.clear()),
+    ("V1", "a parcel that the carrier has and nobody gave it", |facts, _| {
+        facts.shipments.clear();
+    }),
+    ("V2", "pieces that left and are not booked out", |facts, _| {
+        let (sold, left) = (with_label(facts, Label::Confirmed), shipped(facts));
+        let other = facts.reservations[&sold.to_string()].clone();
+        facts.reservations.insert(left.to_string(), other);
+    }),
     ("V3", "a cancelled order that still holds stock", |facts, _| {
         let (sold, cancelled) = (with_label(facts, Label::Confirmed), with_label(facts, Label::Cancelled));
         let held = facts.reservations[&sold.to_string()].clone();
@@ -129,15 +159,39 @@ const FAKES: [(&str, &str, Fake); 9] = [
     ("V6", "a posting without its counterpart", |facts, _| {
         *facts.ledger.values_mut().next().expect("something was sold") += 1;
     }),
+    ("V6", "a payment that took something else than its order", |facts, _| {
+        let (sold, left) = (with_label(facts, Label::Confirmed), shipped(facts));
+        let [sold, left] = [sold, left].map(|order| PaymentId::from_uuid(order.uuid()));
+        let other = facts.payments[&sold].clone();
+        facts.payments.insert(left, other);
+    }),
     ("V8", "a parked event", |facts, _| facts.rest.parked = 1),
-    ("V8", "an event that was published and never applied", |facts, _| facts.orders_applied.clear()),
-    ("V8", "an event that was applied and never published", |facts, _| facts.orders_published.clear()),
+    ("V8", "an event that was published and never applied", |facts, _| facts.applied.clear()),
+    ("V8", "an event that was applied and never published", |facts, _| facts.published.clear()),
+    ("V8", "a reaction that nobody has heard of", |facts, _| {
+        facts.applied.insert("order.weather".to_owned(), souk::verify::Numbers::new());
+    }),
     ("V9", "an order that nobody goes on with", |facts, data| facts.orders.extend(just_placed(data))),
-    ("I-CT, I-CA", "an addition that counts twice", |facts, _| {
-        let added = |events: &&mut Vec<_>| events.len() > 1;
-        let events = facts.carts.values_mut().find(added).expect("somebody added something");
+    ("V9", "a parcel whose money nobody takes", |facts, _| facts.errands.clear()),
+    ("V9", "an order whose time for returns never ends", |facts, _| facts.order_timers.clear()),
+    ("V9", "an errand of no order", |facts, _| {
+        let left = shipped(facts);
+        facts.orders.remove(&left);
+    }),
+    ("V10", "somebody who was told twice", |facts, _| {
+        let events = facts.inboxes.values_mut().next().expect("somebody was told something");
         let again = events.clone();
         events.extend(again);
+    }),
+    ("V11", "a coupon that counts for nobody", |facts, _| {
+        let left = shipped(facts);
+        let events = facts.redemptions.remove(&left).expect("it used a coupon");
+        facts.redemptions.insert(with_label(facts, Label::Cancelled), events);
+    }),
+    ("V11", "a coupon that an order uses and that does not count", |facts, _| facts.redemptions.clear()),
+    ("V11", "a coupon that nobody made", |facts, _| facts.promotions.clear()),
+    ("V12", "an e-mail address in a store", |facts, _| {
+        facts.leaks.found.insert("an e-mail address stands in order.db".to_owned());
     }),
     ("V13", "two orders for one quote", |facts, _| {
         let (id, order) = facts.orders.first_key_value().expect("somebody ordered");
@@ -145,6 +199,20 @@ const FAKES: [(&str, &str, Fake); 9] = [
         facts.orders.insert(OrderId::from_uuid(other.uuid()), order);
     }),
     ("V14", "an order for a quote that nobody gave", |facts, _| facts.quotes.clear()),
+    ("V14", "a sale at no price of the catalog", |facts, _| facts.prices.clear()),
+    ("I-SH", "a parcel of an order that was never confirmed", |facts, _| facts.confirmed.clear()),
+    ("I-SH", "a parcel with more than was ordered", |facts, _| facts.fulfilments.clear()),
+    ("I-SH", "a parcel that went twice", |facts, _| {
+        let (_, history) = facts.shipments.values_mut().next().expect("a parcel");
+        let again = history.clone();
+        history.extend(again);
+    }),
+    ("I-CT, I-CA", "an addition that counts twice", |facts, _| {
+        let added = |events: &&mut Vec<_>| events.len() > 1;
+        let events = facts.carts.values_mut().find(added).expect("somebody added something");
+        let again = events.clone();
+        events.extend(again);
+    }),
 ];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -159,11 +227,15 @@ async fn each_check_finds_what_is_faked_for_it() {
     for (check, what, fake) in FAKES {
         let mut facts = gather();
         fake(&mut facts, data.path());
-        assert!(broken(&facts).contains(&check), "{what}: {:?} lacks {check}", broken(&facts));
+        assert!(broken(&facts).contains(check), "{what}: {:?} lacks {check}", broken(&facts));
     }
+    let watch = |canary: &str| Watch { canaries: vec![canary.to_owned()], ..Watch::default() };
+    let leaks = |canary| leaks::look(data.path(), &watch(canary)).expect("the stores can be read").found;
+    assert!(leaks(STREET).is_empty(), "an address is sealed");
+    assert!(!leaks("The LAMP").is_empty(), "a title is not");
     // Which checks have a test of their own, here or above: a new one must be given a violation to find.
     let seeded: std::collections::BTreeSet<_> =
-        FAKES.iter().map(|(check, _, _)| *check).chain(["V1", "V2", "V4", "V5", "V7"]).collect();
+        FAKES.iter().map(|(check, _, _)| *check).chain(["V4", "V5", "V7"]).collect();
     let all: std::collections::BTreeSet<_> =
         verify::check(&gather()).into_iter().map(|finding| finding.check).collect();
     assert_eq!(seeded, all);

@@ -180,9 +180,8 @@ fn came_to_nothing(facts: &Facts) -> Vec<String> {
         let (held, kept) = (sales::still_held(facts, id), money::kept_of(facts, id));
         let parcels = parcels::still_in_house(facts, id);
         let is_over = held == 0 && kept == 0 && parcels == 0;
-        (!is_over).then(|| {
-            format!("{id}: {held} pieces, {kept} minor units and {parcels} parcels are still held")
-        })
+        (!is_over)
+            .then(|| format!("{id}: {held} pieces, {kept} minor units and {parcels} parcels are still held"))
     });
     wrong.collect()
 }

@@ -331,7 +331,8 @@ fn notifications(audit: &Audit) -> Result<Part, Failure> {
 }
 
 fn shipping(audit: &Audit) -> Result<Part, Failure> {
-    let (mut fulfilments, mut rates) = (BTreeMap::<OrderId, Fulfilment>::new(), BTreeMap::<RateId, Rate>::new());
+    let (mut fulfilments, mut rates) =
+        (BTreeMap::<OrderId, Fulfilment>::new(), BTreeMap::<RateId, Rate>::new());
     let mut shipments = BTreeMap::<String, (Shipment, Vec<Arc<ShipmentEvent>>)>::new();
     let mut published = Numbers::new();
     let read = audit.for_each(|recorded| {

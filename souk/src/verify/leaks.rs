@@ -87,22 +87,42 @@ fn has(bytes: &[u8], wanted: &[u8]) -> bool {
 }
 
 /// Whether something has the form of an e-mail address: a name, an at sign, and a host with a top level of letters.
+/// A store has numbers and hashes as they are, some of which look so by chance: what is short must stand by itself,
+/// as it does in a text.
 fn has_address(bytes: &[u8]) -> bool {
-    let signs = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'@');
-    signs.into_iter().any(|(at, _)| is_name_before(&bytes[..at]) && is_host_after(&bytes[at + 1..]))
+    let mut signs = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'@');
+    signs.any(|(at, _)| {
+        let (name, host) = (name_before(&bytes[..at]), host_after(&bytes[at + 1..]));
+        let stands_alone = ends_text(at.checked_sub(name + 1).map(|before| bytes[before]))
+            && ends_text(bytes.get(at + 1 + host).copied());
+        let is_one = name >= 2 && is_host(&bytes[at + 1..at + 1 + host]);
+        is_one && (stands_alone || name + host >= CHANCE_BYTES)
+    })
 }
 
-fn is_name_before(bytes: &[u8]) -> bool {
+/// So many letters in a row are no accident.
+const CHANCE_BYTES: usize = 16;
+
+fn name_before(bytes: &[u8]) -> usize {
     let is_part = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(**byte, b'.' | b'_' | b'+' | b'-');
-    bytes.iter().rev().take_while(is_part).count() >= 2
+    bytes.iter().rev().take_while(is_part).count()
 }
 
-fn is_host_after(bytes: &[u8]) -> bool {
+fn host_after(bytes: &[u8]) -> usize {
     let is_part = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(**byte, b'.' | b'-');
-    let host = &bytes[..bytes.iter().take_while(is_part).count()];
+    bytes.iter().take_while(is_part).count()
+}
+
+fn is_host(host: &[u8]) -> bool {
     let labels: Vec<&[u8]> = host.split(|byte| *byte == b'.').collect();
     let is_top = |label: &&[u8]| label.len() >= 2 && label.iter().all(u8::is_ascii_alphabetic);
     labels.len() >= 2 && labels[0].len() >= 2 && labels.last().is_some_and(is_top)
+}
+
+fn ends_text(byte: Option<u8>) -> bool {
+    byte.is_none_or(|byte| {
+        byte.is_ascii_whitespace() || matches!(byte, b'"' | b'\'' | b'<' | b'>' | b',' | b':')
+    })
 }
 
 #[cfg(test)]
@@ -111,10 +131,19 @@ mod tests {
 
     #[test]
     fn addresses_are_told_from_what_only_looks_like_one() {
-        for text in ["ada@example.com", "{\"to\":\"a.b+c@mail.example.org\"}", "\0\u{1}jo@ex-ample.de\0"] {
+        for text in ["ada@example.com", "{\"to\":\"a.b+c@mail.example.org\"}", "\0\u{1}joanne@ex-ample.de\0"]
+        {
             assert!(has_address(text.as_bytes()), "{text:?}");
         }
-        for text in ["cable @ home", "a@b", "two@once.", "@example.com", "1@2.3", "x@example.c"] {
+        for text in [
+            "cable @ home",
+            "a@b",
+            "two@once.",
+            "@example.com",
+            "1@2.3",
+            "x@example.c",
+            "\0\u{1}Zk@x1.uw\u{2}",
+        ] {
             assert!(!has_address(text.as_bytes()), "{text:?}");
         }
     }

@@ -90,7 +90,8 @@ fn accounts(facts: &Facts, currency: Currency) -> Option<String> {
         (Account::Disputes, disputed),
     ]);
     let wrong = told.iter().find(|(account, told)| balance(**account) != **told);
-    let wrong = wrong.map(|(account, told)| format!("{account} is {}, payments say {told}", balance(*account)));
+    let wrong =
+        wrong.map(|(account, told)| format!("{account} is {}, payments say {told}", balance(*account)));
     let text = wrong.or_else(|| (sum != 0).then(|| format!("the accounts add up to {sum}")))?;
     Some(format!("{currency}: {text}"))
 }
@@ -118,7 +119,8 @@ fn taken(facts: &Facts, id: OrderId, order: &Order) -> Option<String> {
         Axis::Authorized | Axis::PartiallyCaptured | Axis::Failed | Axis::Disputed => return None,
     };
     // What is being taken right now may have been taken already, and nothing more.
-    let open: i64 = order.parcels().iter().filter(|p| !p.is_paid).map(|p| p.shipped.amount.minor_units()).sum();
+    let open: i64 =
+        order.parcels().iter().filter(|p| !p.is_paid).map(|p| p.shipped.amount.minor_units()).sum();
     let most = if goes_on { expected.saturating_add(open).max(expected) } else { expected };
     (!(expected..=most).contains(&captured))
         .then(|| format!("{captured} was taken at the provider, {expected} by the order"))

@@ -59,9 +59,11 @@ fn unheard(facts: &Facts, parcel: &Shipment) -> Option<String> {
     }
     let of = &parcel.created()?.of;
     let known = facts.orders.get(&of.order_id).and_then(|order| order.parcel(&of.shipment_id.to_string()));
-    let known = known.map(|known| known.shipped.lines.iter().map(|line| (line.line, line.quantity)).collect());
+    let known =
+        known.map(|known| known.shipped.lines.iter().map(|line| (line.line, line.quantity)).collect());
     let ours: BTreeSet<_> = parcel.lines().iter().map(|line| (line.line, line.quantity)).collect();
-    (known != Some(ours)).then(|| format!("{} left, and {} knows another parcel or none", of.shipment_id, of.order_id))
+    (known != Some(ours))
+        .then(|| format!("{} left, and {} knows another parcel or none", of.shipment_id, of.order_id))
 }
 
 /// V3 for the parcels: how many of a called-off order could still leave.
@@ -73,8 +75,9 @@ pub fn still_in_house(facts: &Facts, order: OrderId) -> usize {
 
 /// V4 for the parcels.
 pub fn orphans(facts: &Facts) -> Vec<String> {
-    let strays = facts.fulfilments.iter().filter(|(id, fulfilment)| {
-        fulfilment.created().is_some() && !facts.orders.contains_key(id)
-    });
+    let strays = facts
+        .fulfilments
+        .iter()
+        .filter(|(id, fulfilment)| fulfilment.created().is_some() && !facts.orders.contains_key(id));
     strays.map(|(id, _)| format!("a fulfilment for {id}, and there is no such order")).collect()
 }

@@ -71,7 +71,9 @@ pub fn is_sold(order: &Order) -> bool {
 pub fn confirmed(facts: &Facts) -> Vec<String> {
     let sold = facts.orders.iter().filter(|(_, order)| is_sold(order));
     let problem = |(id, order): (&OrderId, &Order)| {
-        let Some(reservation) = reservation(facts, *id) else { return Some(format!("{id} has no reservation")) };
+        let Some(reservation) = reservation(facts, *id) else {
+            return Some(format!("{id} has no reservation"));
+        };
         if !matches!(reservation.phase(), Phase::Committed { .. }) {
             return Some(format!("{id}: its reservation is {:?}", reservation.phase()));
         }
@@ -153,7 +155,8 @@ fn timer(kind: &str, order: OrderId) -> String {
 
 /// V11: a coupon counts exactly while a live order uses it, within its limits.
 pub fn coupons(facts: &Facts) -> Vec<String> {
-    let told = facts.redemptions.iter().flat_map(|(id, events)| events.iter().map(|event| (*id, event.as_ref())));
+    let told =
+        facts.redemptions.iter().flat_map(|(id, events)| events.iter().map(|event| (*id, event.as_ref())));
     let live = catalog::live_redemptions(told);
     let limits = catalog::limits(facts.promotions.iter().map(AsRef::as_ref));
     let mut broken: Vec<String> = Vec::new();
@@ -220,8 +223,12 @@ pub fn priced(facts: &Facts) -> Vec<String> {
             broken.push(format!("{id} sells something else than its quote"));
         }
         // What is left of it when a part was not there is priced anew, by the same catalog.
-        broken.extend(at_catalog_prices(facts, &placed.market, order.lines()).map(|what| format!("{id}: {what}")));
-        broken.extend(discounts(order.lines(), order.terms().map(AsRef::as_ref)).map(|what| format!("{id}: {what}")));
+        broken.extend(
+            at_catalog_prices(facts, &placed.market, order.lines()).map(|what| format!("{id}: {what}")),
+        );
+        broken.extend(
+            discounts(order.lines(), order.terms().map(AsRef::as_ref)).map(|what| format!("{id}: {what}")),
+        );
     }
     let quotes = facts.quotes.values().filter_map(|quote| quote.offer());
     broken.extend(quotes.filter_map(|quote| wrong_quote(facts, quote)));
@@ -261,7 +268,10 @@ fn discounts(lines: &[Line], terms: Option<&Terms>) -> Option<String> {
 }
 
 /// The orders with one of these labels.
-pub fn with_label<'a>(facts: &'a Facts, wanted: &'a [Label]) -> impl Iterator<Item = (OrderId, &'a order::Order)> {
+pub fn with_label<'a>(
+    facts: &'a Facts,
+    wanted: &'a [Label],
+) -> impl Iterator<Item = (OrderId, &'a order::Order)> {
     facts.orders.iter().filter(|(_, order)| wanted.contains(&order.label())).map(|(id, order)| (*id, order))
 }
 
