@@ -24,7 +24,7 @@ pub const CHECKS: [(&str, &str, Check); 6] = [
     ("I1", "no more is sold than was supplied, and no shelf promises more than it has", no_oversell),
     ("I2", "every order that was accepted is there, and has come to an end", no_lost_order),
     ("I3", "every order was asked for; a refused call left none, an unanswered one at most one", no_phantom),
-    ("I4", "the provider took an order's total once, or nothing", no_double_charge),
+    ("I4", "the provider took an order's total once, or what its parcels cost, or nothing", no_double_charge),
     ("I5", "the ledger balances and its clearing account is what the provider took", ledger_balances),
     ("I10", "the same key has the same answer, and another body under it is refused", same_answer),
 ];
@@ -148,10 +148,12 @@ fn no_double_charge(_journal: &[Entry], books: &Books) -> Vec<String> {
         if taken.live > 1 {
             wrong.push(format!("{id}: {} authorisations are live at the provider", taken.live));
         }
-        let is_right = match order.state {
-            State::Paid => net == total,
-            State::Nothing => net == 0 && (taken.promised_minor == 0 || taken.captured_minor > 0),
-            State::Holds | State::Open => (0..=total).contains(&net),
+        let is_right = match (order.state, order.parcels_minor) {
+            (State::Paid, _) => net == total,
+            (State::Nothing, _) => net == 0 && (taken.promised_minor == 0 || taken.captured_minor > 0),
+            // At rest, what was taken is what the parcels that are paid for cost.
+            (State::Holds, Some(parcels)) => net == parcels,
+            (State::Holds, None) | (State::Open, _) => (0..=total).contains(&net),
         };
         if !is_right {
             wrong.push(format!("{id} ({:?}): {net} of {total} was kept, {taken:?}", order.state));

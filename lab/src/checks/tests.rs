@@ -27,7 +27,7 @@ fn supplied(quantity: u64) -> Entry {
 
 fn order(order_id: &str, state: State) -> Sold {
     let pieces = BTreeMap::from([("LAMP".to_owned(), 1)]);
-    Sold { order_id: order_id.into(), quote_id: "quo_1".into(), state, total_minor: 1_000, pieces }
+    Sold { order_id: order_id.into(), quote_id: "quo_1".into(), state, total_minor: 1_000, parcels_minor: None, pieces }
 }
 
 fn taken(captured_minor: i64, refunded_minor: i64) -> Taken {
@@ -118,6 +118,12 @@ fn i4_money_that_was_taken_twice_or_kept() {
         books.money.insert("ord_1".into(), Taken { promised_minor: 1_000, live: 1, ..taken(0, 0) });
     };
     assert_eq!(broken(promise), ["I4"], "a rejected order whose promise was kept");
+    let parcel = |_: &mut Vec<Entry>, books: &mut Books| {
+        books.orders[0] = Sold { parcels_minor: Some(400), ..order("ord_1", State::Holds) };
+        books.ledger.insert("GBP".into(), (0, 800));
+        books.money.insert("ord_1".into(), taken(800, 0));
+    };
+    assert_eq!(broken(parcel), ["I4"], "a parcel that was paid twice");
     let stray = |_: &mut Vec<Entry>, books: &mut Books| {
         books.money.insert("ord_9".into(), taken(5, 0));
         books.ledger.insert("GBP".into(), (0, 1_005));
