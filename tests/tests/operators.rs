@@ -217,7 +217,7 @@ async fn a_parked_key_is_redriven_once_it_is_put_right() {
     let away = admin.get("/api/v1/ops/parked").expect(200).await;
     let silent: Vec<_> =
         away["silent"].as_array().expect("a list").iter().filter_map(Value::as_str).collect();
-    assert_eq!(silent, ["cart", "catalog", "user"], "who does not answer is named");
+    assert_eq!(silent, ["cart", "catalog", "shipping", "user"], "who does not answer is named");
     parks(&house, &event, "put right").await;
     house.calls_back("cart").await;
     let done = admin.post(redrive, &wish("op2")).expect(200).await["results"][0].clone();
