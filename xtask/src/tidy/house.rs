@@ -7,8 +7,8 @@ use std::io;
 use std::path::Path;
 use std::process::Command;
 
-/// Folders that hold nothing of ours.
-const SKIPPED_FOLDERS: [&str; 5] = [".git", "target", "node_modules", "souk-data", "souk-replay"];
+/// Folders that hold nothing of ours; in a second work tree `.git` is a file.
+const SKIPPED: [&str; 5] = [".git", "target", "node_modules", "souk-data", "souk-replay"];
 
 /// Larger files are no text that a person wrote.
 const FILE_BYTES_MAX: u64 = 2 << 20;
@@ -106,10 +106,11 @@ fn collect(root: &Path, folder: &Path, files: &mut Vec<TextFile>) -> io::Result<
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let (path, kind) = (entry.path(), entry.file_type()?);
-        let skipped = SKIPPED_FOLDERS.iter().any(|name| entry.file_name() == *name);
+        let skipped = SKIPPED.iter().any(|name| entry.file_name() == *name);
         if kind.is_dir() && !skipped {
             collect(root, &path, files)?;
         } else if kind.is_file()
+            && !skipped
             && path.extension().is_none_or(|extension| extension != "log")
             && entry.metadata()?.len() <= FILE_BYTES_MAX
             // What is not UTF-8 is no text; what vanishes while we look was somebody's temporary file.
