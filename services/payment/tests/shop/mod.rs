@@ -152,8 +152,8 @@ impl Provider for Wire {
 /// What the provider knows the shop by over HTTP.
 const KEY: &str = "sk_test_shop";
 
-/// The provider behind an address of this machine; silence is a connection that ends at once.
-fn over_http(simulator: Simulator) -> Wire {
+/// The provider behind an address of this machine, and the address; silence is a connection that ends at once.
+pub fn over_http(simulator: Simulator) -> (Wire, String) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.set_nonblocking(true).expect("it can wait");
     let url = format!("http://{}", listener.local_addr().expect("bound"));
@@ -164,7 +164,8 @@ fn over_http(simulator: Simulator) -> Wire {
         face.serve(listener, stop).await;
     });
     let account = Account::new(&url, KEY).expect("usable");
-    Wire::to(Box::new(IntentsProvider::new(account, WebhookSecret::new(SECRET))), Some(server))
+    let provider = Box::new(IntentsProvider::new(account, WebhookSecret::new(SECRET)));
+    (Wire::to(provider, Some(server)), url)
 }
 
 /// What is asked of the payment service.
@@ -280,7 +281,7 @@ impl Shop {
                 let secret = WebhookSecret::new(SECRET);
                 Wire::to(Box::new(RpcProvider::new(&peers, identity, secret)), None)
             }
-            Reach::Http => over_http(simulator),
+            Reach::Http => over_http(simulator).0,
         };
         (wire.cut, wire.delays) = (cut, delays.map(SeededEntropy::new));
         let wire = Arc::new(wire);
