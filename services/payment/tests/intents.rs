@@ -57,22 +57,29 @@ async fn a_provider_that_is_not_there_or_does_not_know_us_or_says_nothing_is_nev
     assert!(silent.find(impatient(), key("authorize")).await.is_err());
     drop(listener);
     assert!(silent.find(cx(), key("authorize")).await.is_err(), "nobody is there");
-    assert_eq!(wire.find(cx(), key("authorize")).await, Ok(None), "nothing of all that had an effect");
+    assert_eq!(
+        wire.find(cx(), key("authorize")).await.expect("answered"),
+        None,
+        "nothing of all that had an effect"
+    );
 }
 
 #[tokio::test]
 async fn what_was_given_up_before_it_came_can_never_be_promised() {
     let (wire, _url) = over_http(simulator());
     for _ in 0..2 {
-        assert_eq!(wire.void(cx(), key("void"), key("authorize")).await, Ok(Answer::Succeeded));
+        assert_eq!(
+            wire.void(cx(), key("void"), key("authorize")).await.expect("answered"),
+            Answer::Succeeded
+        );
     }
-    assert_eq!(wire.find(cx(), key("void")).await, Ok(Some(Answer::Succeeded)));
+    assert_eq!(wire.find(cx(), key("void")).await.expect("answered"), Some(Answer::Succeeded));
     let late = Answer::Declined("voided".to_owned());
-    assert_eq!(wire.authorize(cx(), promise("ok")).await, Ok(late.clone()));
-    assert_eq!(wire.find(cx(), key("authorize")).await, Ok(Some(late)));
+    assert_eq!(wire.authorize(cx(), promise("ok")).await.expect("answered"), late.clone());
+    assert_eq!(wire.find(cx(), key("authorize")).await.expect("answered"), Some(late));
     let amount = money_from_proto(&gbp(1)).expect("money");
     let take = Move { key: key("capture:a"), authorization: key("authorize"), amount };
     let lost = wire.capture(cx(), take).await.ok();
     assert!(lost.is_none_or(|answer| matches!(answer, Answer::Declined(_))));
-    assert_eq!(wire.find(cx(), key("capture:a")).await, Ok(None));
+    assert_eq!(wire.find(cx(), key("capture:a")).await.expect("answered"), None);
 }
