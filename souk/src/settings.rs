@@ -67,6 +67,30 @@ pub const KEYS: &[Key] = &[
         help: "where the payment provider simulator sends its notifications; empty: the own gateway, off: nowhere",
     },
     Key {
+        name: "provider.http_listen",
+        kind: Kind::OptionalAddress,
+        default: "",
+        help: "HTTP API of the payment provider simulator, for whoever holds payment.intents_key; empty: off",
+    },
+    Key {
+        name: "payment.provider",
+        kind: Kind::OneOf(&["sim", "intents"]),
+        default: "sim",
+        help: "sim: the simulator over gRPC; intents: a provider's HTTP API of payment intents",
+    },
+    Key {
+        name: "payment.intents_url",
+        kind: Kind::Text,
+        default: "",
+        help: "where the provider of payment intents answers, http://127.0.0.1:8092; TLS is spoken by a proxy beside",
+    },
+    Key {
+        name: "payment.intents_key",
+        kind: Kind::Secret,
+        default: "",
+        help: "the shop's key at the provider of payment intents, sent as a bearer token",
+    },
+    Key {
         name: "peers.user",
         kind: Kind::Address,
         default: "127.0.0.1:8082",

@@ -6,10 +6,14 @@ use souk_eventstore::{Publish, View};
 use souk_host::{Config, Process, Resources, Service};
 use souk_identity::WebhookSecret;
 use souk_kernel::Error;
-use souk_provider::Merchant;
+use souk_payment::effects::intents::{self, Account, NotUsable};
+use souk_provider::{Face, Format, Merchant};
 use souk_rpc::{Bound, BoxFuture, Cx};
+use souk_telemetry::Stop;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 /// The time between two scans of a parcel, for people who watch.
@@ -24,6 +28,17 @@ pub struct Choices {
     pub notification: souk_notification::Options,
     /// Where the simulated payment provider sends what it has to tell; `None`: nowhere.
     pub payment_webhook: Option<souk_provider::Address>,
+    /// Which payment provider is called.
+    pub payment: souk_payment::Options,
+    /// Where the simulated payment provider answers over HTTP, and for whom; `None`: nowhere.
+    pub provider_http: Option<HttpFace>,
+}
+
+/// The simulated payment provider's HTTP API.
+#[derive(Clone, PartialEq, Eq)]
+pub struct HttpFace {
+    listen: SocketAddr,
+    key: String,
 }
 
 impl Choices {
@@ -37,8 +52,34 @@ impl Choices {
                 mistakes.iter().map(|(option, sentence)| format!("notification.{option} {sentence}"));
             Failure::new(exit::CONFIGURATION, sentences.collect::<Vec<_>>().join("\n"))
         })?;
-        Ok(Self { notification, payment_webhook: None })
+        let (payment, provider_http) = (payment(config)?, provider_http(config)?);
+        Ok(Self { notification, payment_webhook: None, payment, provider_http })
     }
+}
+
+fn payment(config: &Config) -> Result<souk_payment::Options, Failure> {
+    if config.text("payment.provider") != intents::NAME {
+        return Ok(souk_payment::Options::Sim);
+    }
+    let account = Account::new(config.text("payment.intents_url"), config.text("payment.intents_key"));
+    account.map(souk_payment::Options::Intents).map_err(|mistake| {
+        let option = match mistake {
+            NotUsable::Address => "payment.intents_url",
+            NotUsable::Key => "payment.intents_key",
+        };
+        Failure::new(exit::CONFIGURATION, format!("{option} {mistake}"))
+    })
+}
+
+fn provider_http(config: &Config) -> Result<Option<HttpFace>, Failure> {
+    let Some(listen) = config.optional_address("provider.http_listen") else { return Ok(None) };
+    let key = config.text("payment.intents_key").to_owned();
+    if key.is_empty() {
+        let message =
+            "provider.http_listen needs payment.intents_key: whoever calls must prove to be the shop";
+        return Err(Failure::new(exit::CONFIGURATION, message));
+    }
+    Ok(Some(HttpFace { listen, key }))
 }
 
 /// Every service of the shop, in the order of [`ROLES`].
@@ -48,9 +89,13 @@ pub fn services(choices: &Choices) -> Vec<Box<dyn Service>> {
         Box::new(souk_catalog::service()),
         Box::new(souk_cart::service()),
         Box::new(souk_order::service()),
-        Box::new(souk_payment::service()),
+        Box::new(souk_payment::service_with(choices.payment.clone())),
         Box::new(souk_inventory::service()),
-        Box::new(Provider { merchant: choices.payment_webhook.clone() }),
+        Box::new(Provider {
+            merchant: choices.payment_webhook.clone(),
+            payment: choices.payment.clone(),
+            http: choices.provider_http.clone(),
+        }),
         Box::new(souk_shipping::service()),
         Box::new(CarrierRole),
         Box::new(souk_notification::service(choices.notification.clone())),
@@ -75,13 +120,21 @@ pub fn contracts_of(role: &str) -> Vec<String> {
 struct Provider {
     /// Where it sends what it has to tell.
     merchant: Option<souk_provider::Address>,
+    /// How the shop calls it: what it tells has the same shape.
+    payment: souk_payment::Options,
+    /// Where it answers over HTTP.
+    http: Option<HttpFace>,
 }
 
 impl Provider {
     /// Provider and shop run under one key on a laptop, so the secret that they share follows from it.
     fn merchant(&self, own: &Resources) -> Option<Merchant> {
-        let secret = WebhookSecret::derived(&own.signer, souk_payment::effects::adapter::WEBHOOK_PURPOSE);
-        self.merchant.clone().map(|address| Merchant { address, secret })
+        let secret = WebhookSecret::derived(&own.signer, self.payment.webhook_purpose());
+        let format = match self.payment {
+            souk_payment::Options::Sim => Format::Protobuf,
+            souk_payment::Options::Intents(_) => Format::Events,
+        };
+        self.merchant.clone().map(|address| Merchant { address, format, secret })
     }
 }
 
@@ -105,7 +158,41 @@ impl Service for Provider {
 
     fn processes(&self, own: &Resources) -> Vec<Box<dyn Process>> {
         let timers = souk_provider::timers(own.store.clone(), own.clock.clone(), self.merchant(own));
-        timers.into_iter().map(|timers| Box::new(timers) as Box<dyn Process>).collect()
+        let mut processes: Vec<_> =
+            timers.into_iter().map(|timers| Box::new(timers) as Box<dyn Process>).collect();
+        if let Some(HttpFace { listen, key }) = &self.http {
+            let face =
+                souk_provider::face(own.store.clone(), own.clock.clone(), self.merchant(own), key.as_str());
+            processes.push(Box::new(HttpCounter { face, listen: *listen }));
+        }
+        processes
+    }
+}
+
+/// Answers over HTTP as long as the process lives.
+struct HttpCounter {
+    face: Face,
+    listen: SocketAddr,
+}
+
+impl Process for HttpCounter {
+    fn name(&self) -> &'static str {
+        "provider.http"
+    }
+
+    fn run(self: Box<Self>, stop: Stop) -> BoxFuture<'static, Result<(), Error>> {
+        Box::pin(async move {
+            let listener = TcpListener::bind(self.listen).await.map_err(|why| {
+                Error::unavailable(format!("provider.http_listen: {} cannot be listened at", self.listen))
+                    .with_source(why)
+            })?;
+            self.face.serve(listener, stop).await;
+            Ok(())
+        })
+    }
+
+    fn again(&self) -> Option<Box<dyn Process>> {
+        Some(Box::new(Self { face: self.face.clone(), listen: self.listen }))
     }
 }
 
@@ -155,7 +242,34 @@ impl Messenger for ToShipping {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::ROLES;
+    use crate::settings::{KEYS, ROLES};
+
+    fn choices(set: &[(&str, &str)]) -> Result<Choices, String> {
+        let set: Vec<_> = set.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let config = Config::load(KEYS, None, [], &set).expect("it can be read");
+        Choices::of(&config).map_err(|failure| failure.to_string())
+    }
+
+    #[test]
+    fn a_provider_is_chosen_with_all_that_it_needs_or_not_at_all() {
+        let by_default = choices(&[]).expect("the defaults are complete");
+        assert_eq!(by_default.payment, souk_payment::Options::Sim);
+        assert!(by_default.provider_http.is_none(), "off unless it is asked for");
+        let intents = ("payment.provider", "intents");
+        let (url, key) = (("payment.intents_url", "http://127.0.0.1:1"), ("payment.intents_key", "sk_1"));
+        let listen = ("provider.http_listen", "127.0.0.1:1");
+        let chosen = choices(&[intents, url, key, listen]).expect("complete");
+        assert_eq!(chosen.payment.name(), "intents");
+        assert!(chosen.provider_http.is_some());
+        for (set, option) in [
+            (&[intents, key][..], "payment.intents_url"),
+            (&[intents, url], "payment.intents_key"),
+            (&[listen], "provider.http_listen"),
+        ] {
+            let mistake = choices(set).err().expect("incomplete");
+            assert!(mistake.contains(option) && !mistake.contains("sk_1"), "{mistake}");
+        }
+    }
 
     #[test]
     fn every_role_is_a_service_and_answers_its_contract() {

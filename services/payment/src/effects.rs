@@ -6,9 +6,11 @@
 pub mod adapter;
 mod alarms;
 mod intake;
+pub mod intents;
 pub mod reconcile;
 
 pub use adapter::RpcProvider;
+pub use intents::IntentsProvider;
 
 use crate::domain::notice::Notice;
 use crate::domain::{

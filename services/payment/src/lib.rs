@@ -12,7 +12,7 @@ pub mod published;
 pub mod views;
 
 use effects::Cashier;
-use effects::adapter::{RpcProvider, WEBHOOK_PURPOSE};
+use effects::{IntentsProvider, Provider, RpcProvider, adapter, intents};
 use grpc::Counter;
 use souk_contracts::payment::v1::payment_service;
 use souk_eventstore::{Publish, View};
@@ -25,12 +25,61 @@ use std::sync::Arc;
 /// The name of the service's role and store.
 pub const NAME: &str = "payment";
 
-/// The service as the host knows it.
-pub fn service() -> impl Service {
-    PaymentRole
+/// Which payment provider is called, and how.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Options {
+    /// The one that answers `souk.provider.v1`.
+    #[default]
+    Sim,
+    /// One that answers an HTTP API of payment intents.
+    Intents(intents::Account),
 }
 
-struct PaymentRole;
+impl Options {
+    /// Its name in addresses and books.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Options::Sim => adapter::NAME,
+            Options::Intents(_) => intents::NAME,
+        }
+    }
+
+    /// What the signatures of its notices are made for.
+    pub fn webhook_purpose(&self) -> &'static str {
+        match self {
+            Options::Sim => adapter::WEBHOOK_PURPOSE,
+            Options::Intents(_) => intents::WEBHOOK_PURPOSE,
+        }
+    }
+
+    fn provider(&self, own: &Resources) -> Arc<dyn Provider> {
+        let secret = WebhookSecret::derived(&own.signer, self.webhook_purpose());
+        match self {
+            Options::Sim => Arc::new(RpcProvider::new(&own.peers, Arc::clone(&own.identity), secret)),
+            Options::Intents(account) => Arc::new(IntentsProvider::new(account.clone(), secret)),
+        }
+    }
+}
+
+/// The service as the host knows it, with the simulated provider.
+pub fn service() -> impl Service {
+    service_with(Options::default())
+}
+
+/// The same with the provider of `options`.
+pub fn service_with(options: Options) -> impl Service {
+    PaymentRole { options }
+}
+
+struct PaymentRole {
+    options: Options,
+}
+
+impl PaymentRole {
+    fn cashier(&self, own: &Resources) -> Cashier {
+        Cashier::new(own.store.clone(), own.ids.clone(), self.options.provider(own))
+    }
+}
 
 impl Service for PaymentRole {
     fn name(&self) -> &'static str {
@@ -46,22 +95,16 @@ impl Service for PaymentRole {
     }
 
     fn serve(&self, own: &Resources) -> Vec<Bound> {
-        let counter = Counter::new(own.store.clone(), cashier(own));
+        let counter = Counter::new(own.store.clone(), self.cashier(own));
         vec![payment_service::bind(Arc::new(counter), Arc::clone(&own.guard))]
     }
 
     fn processes(&self, own: &Resources) -> Vec<Box<dyn Process>> {
-        let cashier = cashier(own);
+        let cashier = self.cashier(own);
         let on_due = move |timer| {
             let cashier = cashier.clone();
             Box::pin(async move { cashier.on_due(timer).await }) as souk_rpc::BoxFuture<'static, _>
         };
         vec![Box::new(Timers::new(own.store.clone(), Arc::new(on_due)))]
     }
-}
-
-fn cashier(own: &Resources) -> Cashier {
-    let secret = WebhookSecret::derived(&own.signer, WEBHOOK_PURPOSE);
-    let provider = RpcProvider::new(&own.peers, Arc::clone(&own.identity), secret);
-    Cashier::new(own.store.clone(), own.ids.clone(), Arc::new(provider))
 }

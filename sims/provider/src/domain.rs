@@ -184,6 +184,15 @@ impl Authorization {
         Token::parse(&self.method_token)
     }
 
+    /// The merchant's own name for it.
+    pub fn reference(&self) -> &str {
+        &self.reference
+    }
+    /// The payment method as it was named.
+    pub fn method_token(&self) -> &str {
+        &self.method_token
+    }
+
     /// Until when the promise can be captured, where it has an end.
     pub fn expires_at(&self) -> Option<Timestamp> {
         match self.promise {

@@ -5,6 +5,7 @@
 //! [`bind`] makes it ready to answer; [`truth`] reads its books, for whoever compares them with a shop's. What it
 //! has to tell by itself is noted in its books and sent by [`timers`].
 pub mod domain;
+pub mod intents;
 mod outbox;
 mod post;
 mod proto;
@@ -13,7 +14,8 @@ pub mod tokens;
 pub mod truth;
 mod views;
 
-pub use outbox::{Merchant, Outbox};
+pub use intents::Face;
+pub use outbox::{Format, Merchant, Outbox};
 pub use post::{Address, NotAnAddress};
 pub use simulator::Simulator;
 pub use views::views;
@@ -47,6 +49,11 @@ pub fn timers(store: EventStore, clock: Arc<dyn Clock>, merchant: Option<Merchan
         Box::pin(async move { outbox.on_due(timer).await }) as souk_rpc::BoxFuture<'static, _>
     };
     Some(Timers::new(store, Arc::new(on_due)))
+}
+
+/// The same books over HTTP, for merchants who hold `key`; see [`intents`].
+pub fn face(store: EventStore, clock: Arc<dyn Clock>, merchant: Option<Merchant>, key: &str) -> Face {
+    Face::new(simulator(store, clock, merchant), key)
 }
 
 fn simulator(store: EventStore, clock: Arc<dyn Clock>, merchant: Option<Merchant>) -> Simulator {

@@ -27,11 +27,39 @@ const SETTLES_AFTER: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(300);
 
-/// Where notifications go, and how they are signed.
+/// What notifications look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// `souk.provider.v1.Notification` in protobuf.
+    Protobuf,
+    /// The events of the [HTTP API](crate::intents) in JSON.
+    Events,
+}
+
+impl Format {
+    fn content_type(self) -> &'static str {
+        match self {
+            Format::Protobuf => "application/x-protobuf",
+            Format::Events => "application/json",
+        }
+    }
+
+    /// The body; `None` when there is no event for it.
+    fn body(self, message: &pb::Notification, now: Timestamp) -> Option<Vec<u8>> {
+        match self {
+            Format::Protobuf => Some(message.encode_to_vec()),
+            Format::Events => crate::intents::event(message, now),
+        }
+    }
+}
+
+/// Where notifications go, what they look like, and how they are signed.
 #[derive(Debug, Clone)]
 pub struct Merchant {
     /// The merchant's address.
     pub address: Address,
+    /// What it expects to read.
+    pub format: Format,
     /// What the merchant knows us by.
     pub secret: WebhookSecret,
 }
@@ -90,11 +118,13 @@ impl Outbox {
     async fn send(&self, stream: &StreamId, key: &str, manner: &str) -> bool {
         let Ok(state) = self.store.state::<Authorization>(stream).await else { return false };
         let Some(message) = notification(&state, stream.id(), key, manner) else { return true };
-        let body = bytes::Bytes::from(message.encode_to_vec());
+        let format = self.merchant.format;
+        let Some(body) = format.body(&message, self.clock.now()) else { return true };
+        let body = bytes::Bytes::from(body);
         let times = if manner == "duplicate" { 2 } else { 1 };
         for _ in 0..times {
             let signature = self.merchant.secret.sign(self.clock.now(), &body);
-            let status = post(&self.merchant.address, &signature, body.clone()).await;
+            let status = post(&self.merchant.address, format.content_type(), &signature, body.clone()).await;
             if !status.is_some_and(|status| status.is_success()) {
                 return false;
             }

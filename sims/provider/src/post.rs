@@ -45,15 +45,25 @@ impl std::str::FromStr for Address {
 }
 
 /// Sends `body` with its signature; the status that it was answered with, or `None` without an answer.
-pub(crate) async fn post(to: &Address, signature: &str, body: Bytes) -> Option<StatusCode> {
-    timeout(WITHIN, exchange(to, signature, body)).await.ok().flatten()
+pub(crate) async fn post(
+    to: &Address,
+    content_type: &'static str,
+    signature: &str,
+    body: Bytes,
+) -> Option<StatusCode> {
+    timeout(WITHIN, exchange(to, content_type, signature, body)).await.ok().flatten()
 }
 
-async fn exchange(to: &Address, signature: &str, body: Bytes) -> Option<StatusCode> {
+async fn exchange(
+    to: &Address,
+    content_type: &'static str,
+    signature: &str,
+    body: Bytes,
+) -> Option<StatusCode> {
     let path = to.uri.path_and_query().map_or("/", |path| path.as_str());
     let request = Request::post(path)
         .header(header::HOST, format!("{}:{}", to.host, to.port))
-        .header(header::CONTENT_TYPE, "application/x-protobuf")
+        .header(header::CONTENT_TYPE, content_type)
         .header("webhook-signature", signature)
         .body(Full::new(body))
         .ok()?;

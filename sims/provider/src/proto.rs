@@ -69,11 +69,7 @@ pub(crate) fn list_operations(request: &pb::ListOperationsRequest) -> Result<Pag
     if from.is_none() {
         invalid.add("date", "must be a day such as 2026-03-01");
     }
-    let after = match request.page_token.split_once(' ') {
-        None if request.page_token.is_empty() => Some((Timestamp::EPOCH, String::new())),
-        None => None,
-        Some((us, key)) => us.parse().ok().map(|us| (Timestamp::from_unix_us(us), key.to_owned())),
-    };
+    let after = after(&request.page_token);
     if after.is_none() {
         invalid.add("pageToken", "must be as the page before gave it");
     }
@@ -82,6 +78,15 @@ pub(crate) fn list_operations(request: &pb::ListOperationsRequest) -> Result<Pag
         Some(Page { from, to: from.plus(DAY), after: after? })
     };
     invalid.finish(page())
+}
+
+/// The last operation that a page token names.
+pub(crate) fn after(page_token: &str) -> Option<(Timestamp, String)> {
+    match page_token.split_once(' ') {
+        None if page_token.is_empty() => Some((Timestamp::EPOCH, String::new())),
+        None => None,
+        Some((us, key)) => us.parse().ok().map(|us| (Timestamp::from_unix_us(us), key.to_owned())),
+    }
 }
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
@@ -115,7 +120,7 @@ pub(crate) fn operation(
     let is_promise = matches!(operation.kind, Kind::Authorize | Kind::Reauthorize);
     let expires_at = state.expires_at().filter(|_| is_promise && operation.status == Status::Succeeded);
     let action_url = match operation.status {
-        Status::ActionRequired => format!("https://acs.provider.example/challenge/{key}"),
+        Status::ActionRequired => action_url(key),
         Status::Succeeded | Status::Declined(_) | Status::Pending => String::new(),
     };
     pb::Operation {
@@ -128,6 +133,11 @@ pub(crate) fn operation(
         expires_at: expires_at.map(souk_rpc::time::to_proto),
         action_url,
     }
+}
+
+/// Where the customer acts.
+pub(crate) fn action_url(key: &str) -> String {
+    format!("https://acs.provider.example/challenge/{key}")
 }
 
 fn keys(key: &str, authorization_key: &str) -> Invalid {

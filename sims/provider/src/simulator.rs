@@ -42,7 +42,7 @@ impl Simulator {
         self.outbox.clone()
     }
 
-    async fn carry_out(&self, cx: &Cx, command: Command) -> Result<pb::Operation, Error> {
+    pub(crate) async fn carry_out(&self, cx: &Cx, command: Command) -> Result<pb::Operation, Error> {
         let stream = StreamId::of::<Authorization>(command.authorization_key());
         let seen = self.store.state::<Authorization>(&stream).await?;
         crash_point!("provider.effect.before", "{}", command.kind().name());
@@ -68,6 +68,11 @@ impl Simulator {
             }
         }
         Ok(found)
+    }
+
+    /// All that stands in the books about an authorisation.
+    pub(crate) async fn authorization(&self, key: &str) -> Result<Folded<Authorization>, Error> {
+        Ok(self.store.state::<Authorization>(&StreamId::of::<Authorization>(key)).await?)
     }
 
     /// What is due before the answer is sent before the answer.
@@ -114,7 +119,7 @@ impl Simulator {
         Ok(self.store.commit(work).await?)
     }
 
-    async fn find(&self, cx: &Cx, key: String) -> Result<Option<pb::Operation>, Error> {
+    pub(crate) async fn find(&self, cx: &Cx, key: String) -> Result<Option<pb::Operation>, Error> {
         let rows = self.store.query(views::find(&key)).await?;
         let Some(authorization_key) = rows.first().map(|row| row.text(0).to_owned()) else {
             return Ok(None);
@@ -140,7 +145,7 @@ impl Simulator {
     }
 
     /// The customer comes back.
-    async fn completed(&self, cx: &Cx, key: String) -> Result<Option<pb::Operation>, Error> {
+    pub(crate) async fn completed(&self, cx: &Cx, key: String) -> Result<Option<pb::Operation>, Error> {
         let stream = StreamId::of::<Authorization>(&key);
         let version = self.store.state::<Authorization>(&stream).await?.version();
         let id = CommitId::derived(&["completed", &key, &version.to_string()]);
@@ -166,7 +171,7 @@ impl Simulator {
         state_of(&self.store.commit(work).await?, stream)
     }
 
-    async fn list(&self, page: proto::Page) -> Result<pb::ListOperationsResponse, Error> {
+    pub(crate) async fn list(&self, page: proto::Page) -> Result<pb::ListOperationsResponse, Error> {
         let (settled, key) = &page.after;
         let rows = self.store.query(views::of_time(page.from, page.to, (*settled, key))).await?;
         let mut operations = Vec::with_capacity(rows.len());

@@ -244,7 +244,7 @@ impl Running {
         settings.cache_bytes_max = usize::try_from(config.size("store.cache")).unwrap_or(usize::MAX);
         settings.round_trip = given.round_trip;
         let mut choices = shop::Choices::of(config)?;
-        choices.payment_webhook = payment_webhook(config, public.as_ref())?;
+        choices.payment_webhook = payment_webhook(config, choices.payment.name(), public.as_ref())?;
         let services = shop::services_named(roles, &choices);
         let node = Node::start(&services, &given.environment, &settings, peers).await?;
         let (source, stop) = Stop::new();
@@ -397,6 +397,7 @@ fn grpc_addresses(config: &Config, roles: &[String]) -> Vec<SocketAddr> {
 /// that is configured if its port is.
 fn payment_webhook(
     config: &Config,
+    provider: &str,
     public: Option<&TcpListener>,
 ) -> Result<Option<souk_provider::Address>, Failure> {
     let configured = config.text("provider.webhook_url");
@@ -412,7 +413,7 @@ fn payment_webhook(
             if gateway.port() == 0 {
                 return Ok(None);
             }
-            let path = format!("/webhooks/payments/{}", souk_payment::effects::adapter::NAME);
+            let path = format!("/webhooks/payments/{provider}");
             format!("http://{gateway}{path}").parse().map(Some).map_err(mistake)
         }
         address => address.parse().map(Some).map_err(mistake),

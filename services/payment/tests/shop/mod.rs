@@ -13,14 +13,22 @@ use souk_decider::{Aggregate, fold};
 use souk_eventstore::{EventStore, Faults, Location, Options, Position, Recorded, StreamId};
 use souk_identity::{Kind, Principal, ServiceIdentity, Signer, SigningKey, WebhookSecret};
 use souk_kernel::{Clock, Code, Error, Ids, ManualClock, SeededEntropy, Timestamp, TypeId, Uuid};
+use souk_payment::domain::Answer;
+use souk_payment::domain::notice::Notice;
 use souk_payment::domain::{Payment, PaymentEvent};
-use souk_payment::effects::{Cashier, RpcProvider};
+use souk_payment::effects::intents::Account;
+use souk_payment::effects::{
+    Authorize, Cashier, IntentsProvider, Message, Move, Provider, Reported, RpcProvider,
+};
 use souk_payment::grpc::Counter;
 use souk_payment::invariants::{self, Ours, Theirs};
+use souk_payment::proto::Day;
 use souk_payment::views;
-use souk_provider::Simulator;
 use souk_provider::truth::Books;
+use souk_provider::{Face, Simulator};
 use souk_rpc::{BoxFuture, Cx, Peers};
+use souk_telemetry::task::Running;
+use souk_telemetry::{Stop, task};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -39,16 +47,39 @@ pub enum Cut {
     After(usize),
 }
 
+/// How the provider is reached. The provider is the same one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Over its contract.
+    Contract,
+    /// Over HTTP, at an address of this machine.
+    Http,
+}
+
 /// The way to the provider. It counts calls, can be cut at one of them, and takes its time.
 pub struct Wire {
-    provider: Simulator,
+    provider: Box<dyn Provider>,
     calls: AtomicUsize,
     cut: Option<Cut>,
     was_cut: Notify,
     delays: Option<Arc<SeededEntropy>>,
+    server: Option<Running>,
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        if let Some(server) = &self.server {
+            server.abort();
+        }
+    }
 }
 
 impl Wire {
+    fn to(provider: Box<dyn Provider>, server: Option<Running>) -> Self {
+        let (calls, was_cut) = (AtomicUsize::new(0), Notify::new());
+        Self { provider, calls, cut: None, was_cut, delays: None, server }
+    }
+
     async fn carry<T>(&self, call: impl Future<Output = T>) -> T {
         let number = self.calls.fetch_add(1, Ordering::SeqCst);
         self.delay().await;
@@ -76,68 +107,65 @@ impl Wire {
     }
 }
 
-/// Whoever does not wait hears only what is answered at once: no test waits for a silence.
+/// Whoever does not wait hears only what is answered at once: no test waits for a silence. Over HTTP it is the
+/// provider that does not wait.
 fn impatient(cx: Cx) -> Cx {
-    cx.with_deadline(Instant::now())
+    match crate::REACH {
+        Reach::Contract => cx.with_deadline(Instant::now()),
+        Reach::Http => cx,
+    }
 }
 
-impl ProviderService for Wire {
-    fn authorize(
-        &self,
-        cx: Cx,
-        request: provider_pb::AuthorizeRequest,
-    ) -> BoxFuture<'_, Result<provider_pb::AuthorizeResponse, Error>> {
-        self.carry(self.provider.authorize(impatient(cx), request)).boxed()
+impl Provider for Wire {
+    fn authorize(&self, cx: Cx, call: Authorize) -> BoxFuture<'_, Result<Answer, Error>> {
+        self.carry(self.provider.authorize(impatient(cx), call)).boxed()
     }
-    fn capture(
-        &self,
-        cx: Cx,
-        request: provider_pb::CaptureRequest,
-    ) -> BoxFuture<'_, Result<provider_pb::CaptureResponse, Error>> {
-        self.carry(self.provider.capture(impatient(cx), request)).boxed()
+    fn capture(&self, cx: Cx, call: Move) -> BoxFuture<'_, Result<Answer, Error>> {
+        self.carry(self.provider.capture(impatient(cx), call)).boxed()
     }
-    fn void(
-        &self,
-        cx: Cx,
-        request: provider_pb::VoidRequest,
-    ) -> BoxFuture<'_, Result<provider_pb::VoidResponse, Error>> {
-        self.carry(self.provider.void(impatient(cx), request)).boxed()
+    fn void(&self, cx: Cx, key: String, authorization: String) -> BoxFuture<'_, Result<Answer, Error>> {
+        self.carry(self.provider.void(impatient(cx), key, authorization)).boxed()
     }
-    fn refund(
-        &self,
-        cx: Cx,
-        request: provider_pb::RefundRequest,
-    ) -> BoxFuture<'_, Result<provider_pb::RefundResponse, Error>> {
-        self.carry(self.provider.refund(impatient(cx), request)).boxed()
+    fn refund(&self, cx: Cx, call: Move) -> BoxFuture<'_, Result<Answer, Error>> {
+        self.carry(self.provider.refund(impatient(cx), call)).boxed()
     }
-    fn reauthorize(
-        &self,
-        cx: Cx,
-        request: provider_pb::ReauthorizeRequest,
-    ) -> BoxFuture<'_, Result<provider_pb::ReauthorizeResponse, Error>> {
-        self.carry(self.provider.reauthorize(impatient(cx), request)).boxed()
+    fn reauthorize(&self, cx: Cx, call: Move) -> BoxFuture<'_, Result<Answer, Error>> {
+        self.carry(self.provider.reauthorize(impatient(cx), call)).boxed()
     }
-    fn complete_action(
-        &self,
-        cx: Cx,
-        request: provider_pb::CompleteActionRequest,
-    ) -> BoxFuture<'_, Result<provider_pb::CompleteActionResponse, Error>> {
-        self.carry(self.provider.complete_action(impatient(cx), request)).boxed()
+    fn complete(&self, cx: Cx, authorization: String) -> BoxFuture<'_, Result<Option<Answer>, Error>> {
+        self.carry(self.provider.complete(impatient(cx), authorization)).boxed()
     }
-    fn list_operations(
-        &self,
-        cx: Cx,
-        request: provider_pb::ListOperationsRequest,
-    ) -> BoxFuture<'_, Result<provider_pb::ListOperationsResponse, Error>> {
-        self.carry(self.provider.list_operations(impatient(cx), request)).boxed()
+    fn report(&self, cx: Cx, day: Day) -> BoxFuture<'_, Result<Vec<Reported>, Error>> {
+        self.carry(self.provider.report(impatient(cx), day)).boxed()
     }
-    fn find_by_key(
-        &self,
-        cx: Cx,
-        request: provider_pb::FindByKeyRequest,
-    ) -> BoxFuture<'_, Result<provider_pb::FindByKeyResponse, Error>> {
-        self.carry(self.provider.find_by_key(impatient(cx), request)).boxed()
+    fn notice(&self, message: &Message<'_>, now: Timestamp) -> Result<Notice, Error> {
+        self.provider.notice(message, now)
     }
+    fn name(&self) -> &'static str {
+        self.provider.name()
+    }
+    fn find(&self, cx: Cx, key: String) -> BoxFuture<'_, Result<Option<Answer>, Error>> {
+        self.carry(self.provider.find(impatient(cx), key)).boxed()
+    }
+}
+
+/// What the provider knows the shop by over HTTP.
+const KEY: &str = "sk_test_shop";
+
+/// The provider behind an address of this machine, and the address; silence is a connection that ends at once.
+pub fn over_http(simulator: Simulator) -> (Wire, String) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.set_nonblocking(true).expect("it can wait");
+    let url = format!("http://{}", listener.local_addr().expect("bound"));
+    let listener = tokio::net::TcpListener::from_std(listener).expect("usable");
+    let face = Face::new(simulator, KEY).patience(Duration::ZERO);
+    let server = task::spawn(task::Kind::Background, "test.provider", async move {
+        let (_source, stop) = Stop::new();
+        face.serve(listener, stop).await;
+    });
+    let account = Account::new(&url, KEY).expect("usable");
+    let provider = Box::new(IntentsProvider::new(account, WebhookSecret::new(SECRET)));
+    (Wire::to(provider, Some(server)), url)
 }
 
 /// What is asked of the payment service.
@@ -241,21 +269,23 @@ impl Shop {
         delays: Option<u64>,
     ) -> Self {
         let shared = || Arc::clone(&clock) as Arc<dyn Clock>;
-        let wire = Arc::new(Wire {
-            provider: Simulator::new(books.clone(), shared()),
-            calls: AtomicUsize::new(0),
-            cut,
-            was_cut: Notify::new(),
-            delays: delays.map(SeededEntropy::new),
-        });
+        let simulator = Simulator::new(books.clone(), shared());
         let entropy = SeededEntropy::new(1_000 + STARTS.fetch_add(1, Ordering::SeqCst) * 7_919);
         let signer = Arc::new(Signer::new(SigningKey::generate(entropy.as_ref())));
         let ids = Ids::new(shared(), entropy);
-        let identity = Arc::new(ServiceIdentity::new("payment", signer, shared(), ids.clone()));
-        let peers = Peers::new();
-        peers.add_local::<ProviderServiceClient>(Arc::clone(&wire) as Arc<dyn ProviderService>);
-        let provider = Arc::new(RpcProvider::new(&peers, identity, WebhookSecret::new(SECRET)));
-        let cashier = Cashier::new(payments.clone(), ids, provider);
+        let mut wire = match crate::REACH {
+            Reach::Contract => {
+                let identity = Arc::new(ServiceIdentity::new("payment", signer, shared(), ids.clone()));
+                let peers = Peers::new();
+                peers.add_local::<ProviderServiceClient>(Arc::new(simulator) as Arc<dyn ProviderService>);
+                let secret = WebhookSecret::new(SECRET);
+                Wire::to(Box::new(RpcProvider::new(&peers, identity, secret)), None)
+            }
+            Reach::Http => over_http(simulator).0,
+        };
+        (wire.cut, wire.delays) = (cut, delays.map(SeededEntropy::new));
+        let wire = Arc::new(wire);
+        let cashier = Cashier::new(payments.clone(), ids, Arc::clone(&wire) as Arc<dyn Provider>);
         let counter = Counter::new(payments.clone(), cashier.clone());
         Self { clock, payments, books, wire, counter, cashier, delays }
     }
@@ -363,15 +393,24 @@ impl Shop {
 
     /// A notice as the provider sends it.
     pub async fn tell(&self, notification: &provider_pb::Notification) -> Result<(), Error> {
-        let body = prost::Message::encode_to_vec(notification);
+        let body = self.body(notification);
         let signature = WebhookSecret::new(SECRET).sign(self.clock.now(), &body);
         self.send(&signature, body).await
+    }
+
+    /// A notice as the provider writes it.
+    pub fn body(&self, notification: &provider_pb::Notification) -> Vec<u8> {
+        match crate::REACH {
+            Reach::Contract => prost::Message::encode_to_vec(notification),
+            Reach::Http => souk_provider::intents::event(notification, self.clock.now()).expect("an event"),
+        }
     }
 
     /// A message that claims to be a notice.
     pub async fn send(&self, signature: &str, body: Vec<u8>) -> Result<(), Error> {
         let headers = [("webhook-signature".to_owned(), signature.to_owned())].into();
-        let request = pb::HandleWebhookRequest { provider: "sim".to_owned(), headers, body: body.into() };
+        let request =
+            pb::HandleWebhookRequest { provider: self.wire.name().to_owned(), headers, body: body.into() };
         let nobody = Cx::new(Instant::now() + Duration::from_secs(600));
         self.counter.handle_webhook(nobody, request).await.map(drop)
     }

@@ -1,8 +1,6 @@
 //! Every payment method token with every operation, cut off at every call to the provider before and after
 //! its effect: the payment comes to the same end as without the crash, and both sides' books agree.
-mod shop;
-
-use shop::{Call, Cut, Setting, Settled, Shop, authorize, capture, is, refund, refused};
+use crate::shop::{Call, Cut, Setting, Settled, Shop, authorize, capture, is, refund, refused};
 use souk_contracts::payment::v1::PaymentStatus::{self, *};
 use souk_contracts::payment::v1::RefundStatus;
 use souk_eventstore::{Audit, Faults, Location};
@@ -158,8 +156,8 @@ async fn audit(shop: Shop, dir: &Path, story: &str) {
     assert_eq!(books.findings(&souk_provider::views(), None), Ok(Vec::new()), "{story}");
     let mut log = Vec::new();
     payments.for_each(|recorded| log.push(recorded.clone())).expect("readable");
-    let ours = shop::ours(&log, story);
-    let theirs = shop::theirs(&Books::of_audit(&books).expect("readable"));
+    let ours = crate::shop::ours(&log, story);
+    let theirs = crate::shop::theirs(&Books::of_audit(&books).expect("readable"));
     assert_eq!((ours.len(), theirs.len()), (1, 1), "{story}");
     assert_eq!(differences(&ours, &theirs), [], "{story}");
 }

@@ -1,7 +1,5 @@
 //! Who may see what, what is answered without a provider, and what a silent provider does to a caller.
-mod shop;
-
-use shop::{
+use crate::shop::{
     Call, Setting, Shop, as_order, authorize, by, capture, is, order_id, payment_id, refund, refused,
 };
 use souk_contracts::payment::v1 as pb;

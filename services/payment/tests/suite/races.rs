@@ -1,9 +1,7 @@
 //! The same thing twice at once, and things that exclude each other at once: one effect, one winner, and
 //! both sides' books agree.
-mod shop;
-
+use crate::shop::{Call, Setting, Settled, Shop, authorize, capture, is, refund, refused};
 use futures_util::future::{join, join_all};
-use shop::{Call, Setting, Settled, Shop, authorize, capture, is, refund, refused};
 use souk_contracts::payment::v1::PaymentStatus::*;
 use souk_provider::tokens::TOKENS;
 
