@@ -180,10 +180,12 @@ fn confirmed(facts: &Facts) -> Vec<String> {
             return Some(format!("{id} has no reservation"));
         };
         let is_committed = matches!(reservation.phase(), Phase::Committed { .. });
-        let wanted = orders::facts(order)?.pieces;
+        let known = orders::facts(order)?;
+        // While a return is being booked, its pieces are still there or not any more.
+        let (wanted, is_moving) = (known.pieces, known.return_open);
         let promised = payment(facts, id).map_or(0, |payment| payment.authorized_minor());
         let total = orders::facts(order)?.total.minor_units();
-        match (is_committed, pieces(reservation) == wanted, promised >= total) {
+        match (is_committed, is_moving || pieces(reservation) == wanted, promised >= total) {
             (false, _, _) => Some(format!("{id}: its reservation is {:?}", reservation.phase())),
             (true, false, _) => Some(format!("{id}: its reservation holds other lines")),
             (true, true, false) => Some(format!("{id}: {promised} promised of {total}")),
