@@ -1,5 +1,6 @@
 //! The service as it is called: read the request, commit or query, answer.
 mod life;
+mod returns;
 mod watch;
 
 use crate::domain::order::{self, Cancel, Order, Place};
@@ -423,8 +424,12 @@ fn same_request(known: &OnceRecord, request_hash: &str) -> Result<(), Rejection>
     if known.request_hash == request_hash {
         return Ok(());
     }
+    Err(key_reused())
+}
+
+fn key_reused() -> Rejection {
     let reused = "this idempotency key came with another request before";
-    Err(Rejection::new("IDEMPOTENCY_KEY_REUSED", reused).code(Code::InvalidArgument))
+    Rejection::new("IDEMPOTENCY_KEY_REUSED", reused).code(Code::InvalidArgument)
 }
 
 fn caller(principal: &Principal) -> Caller {
@@ -584,6 +589,96 @@ impl OrderService for Orders {
     ) -> BoxFuture<'_, Result<pb::GetOrderAsOfResponse, Error>> {
         Box::pin(
             async move { Ok(pb::GetOrderAsOfResponse { order: Some(self.get_order_as_of(request).await?) }) },
+        )
+    }
+
+    fn request_return(
+        &self,
+        cx: Cx,
+        request: pb::RequestReturnRequest,
+    ) -> BoxFuture<'_, Result<pb::RequestReturnResponse, Error>> {
+        Box::pin(async move {
+            Ok(pb::RequestReturnResponse { r#return: Some(self.request_return(cx, request).await?) })
+        })
+    }
+
+    fn get_return(
+        &self,
+        cx: Cx,
+        request: pb::GetReturnRequest,
+    ) -> BoxFuture<'_, Result<pb::GetReturnResponse, Error>> {
+        Box::pin(
+            async move { Ok(pb::GetReturnResponse { r#return: Some(self.get_return(cx, request).await?) }) },
+        )
+    }
+
+    fn cancel_return(
+        &self,
+        cx: Cx,
+        request: pb::CancelReturnRequest,
+    ) -> BoxFuture<'_, Result<pb::CancelReturnResponse, Error>> {
+        Box::pin(async move {
+            Ok(pb::CancelReturnResponse { r#return: Some(self.cancel_return(cx, request).await?) })
+        })
+    }
+
+    fn approve_return(
+        &self,
+        cx: Cx,
+        request: pb::ApproveReturnRequest,
+    ) -> BoxFuture<'_, Result<pb::ApproveReturnResponse, Error>> {
+        Box::pin(async move {
+            Ok(pb::ApproveReturnResponse { r#return: Some(self.approve_return(cx, request).await?) })
+        })
+    }
+
+    fn reject_return(
+        &self,
+        cx: Cx,
+        request: pb::RejectReturnRequest,
+    ) -> BoxFuture<'_, Result<pb::RejectReturnResponse, Error>> {
+        Box::pin(async move {
+            Ok(pb::RejectReturnResponse { r#return: Some(self.reject_return(cx, request).await?) })
+        })
+    }
+
+    fn receive_return(
+        &self,
+        cx: Cx,
+        request: pb::ReceiveReturnRequest,
+    ) -> BoxFuture<'_, Result<pb::ReceiveReturnResponse, Error>> {
+        Box::pin(async move {
+            Ok(pb::ReceiveReturnResponse { r#return: Some(self.receive_return(cx, request).await?) })
+        })
+    }
+
+    fn inspect_return(
+        &self,
+        cx: Cx,
+        request: pb::InspectReturnRequest,
+    ) -> BoxFuture<'_, Result<pb::InspectReturnResponse, Error>> {
+        Box::pin(async move {
+            Ok(pb::InspectReturnResponse { r#return: Some(self.inspect_return(cx, request).await?) })
+        })
+    }
+
+    fn record_return(
+        &self,
+        cx: Cx,
+        request: pb::RecordReturnRequest,
+    ) -> BoxFuture<'_, Result<pb::RecordReturnResponse, Error>> {
+        Box::pin(async move {
+            Ok(pb::RecordReturnResponse { r#return: Some(self.record_return(cx, request).await?) })
+        })
+    }
+
+    fn list_returns(
+        &self,
+        cx: Cx,
+        request: pb::ListReturnsRequest,
+    ) -> BoxFuture<'_, Result<pb::ListReturnsResponse, Error>> {
+        Box::pin(
+            async move { Ok(pb::ListReturnsResponse { returns: self.list_returns(cx, request).await? }) },
         )
     }
 }

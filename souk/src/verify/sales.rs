@@ -74,14 +74,29 @@ pub fn confirmed(facts: &Facts) -> Vec<String> {
         let Some(reservation) = reservation(facts, *id) else {
             return Some(format!("{id} has no reservation"));
         };
-        if !matches!(reservation.phase(), Phase::Committed { .. }) {
+        let known = orders::facts(order)?;
+        // While a return is being booked, its pieces are still there or not any more.
+        let is_coming_back = known.return_open;
+        let is_as_it_must_be = match reservation.phase() {
+            Phase::Committed(_) => true,
+            // An order that came back as a whole has given back all it had.
+            Phase::Released(_) => is_coming_back || known.pieces.is_empty(),
+            Phase::Unknown
+            | Phase::Held(_)
+            | Phase::Expired(_)
+            | Phase::Lapsed { .. }
+            | Phase::Refused { .. } => false,
+        };
+        if !is_as_it_must_be {
             return Some(format!("{id}: its reservation is {:?}", reservation.phase()));
         }
         let open: Vec<&Errand> = errands(facts, *id).filter(|errand| errand.saga().is_open()).collect();
         let cancels = open.iter().any(|errand| matches!(task(errand), Some(Task::CancelLines { .. })));
         let wanted = order.sold().0;
-        let wanted = sum(wanted.iter().map(|(line, left)| (line.line, &line.sku, *left)));
-        if !cancels && promised(reservation) != wanted {
+        let released = |line: &Line| order.returns().and_then(|back| back.released.get(&line.line).copied());
+        let left = |line: &Line, sold: u32| sold.saturating_sub(released(line).unwrap_or(0));
+        let wanted = sum(wanted.iter().map(|(line, sold)| (line.line, &line.sku, left(line, *sold))));
+        if !cancels && !is_coming_back && promised(reservation) != wanted {
             return Some(format!("{id}: its reservation holds other lines"));
         }
         let ships = open.iter().any(|errand| matches!(task(errand), Some(Task::Dispatch { .. })));
