@@ -182,4 +182,3 @@ impl PaymentService for Counter {
         })
     }
 }
-
