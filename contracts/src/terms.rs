@@ -11,6 +11,11 @@ typed_id!(
     "ord"
 );
 typed_id!(
+    /// One return: pieces of an order that come back.
+    ReturnId,
+    "rtn"
+);
+typed_id!(
     /// One quote: a promise of the shop with an end.
     QuoteId,
     "qte"

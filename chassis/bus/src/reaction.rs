@@ -66,6 +66,15 @@ pub trait Reactor: Send + Sync + 'static {
     /// Whether it does something about events of this kind; others only move the mark. It is not asked about
     /// events that were withdrawn: there is nothing to apply.
     fn wants(&self, kind: &str) -> bool;
+    /// Whether this event of a wanted kind matters at all; one that does not only moves the mark. For feeds that
+    /// tell much more than a reaction needs: saying no must lose nothing that is not found in another way.
+    fn cares(&self, _event: &FeedEvent) -> bool {
+        true
+    }
+    /// How long it lets events gather before it looks at them: one commit marks all that do not matter.
+    fn gathers(&self) -> Duration {
+        Duration::ZERO
+    }
     /// Where it begins when it is new.
     fn start(&self) -> Start {
         Start::Beginning
@@ -162,12 +171,16 @@ impl Reaction {
     async fn follow(&mut self) -> Result<(), Error> {
         self.recall().await?;
         let mut feed = timeout(OPEN_WITHIN, self.open()).await.unwrap_or_else(|_| Err(unopened()))?;
+        let gathers = self.reactor.gathers();
         loop {
             let Received { events, end } = receive(&mut feed).await;
             // What came before the end is applied first: a feed that always breaks off must not stop us.
             self.apply(events).await?;
             if let Some(end) = end {
                 return end;
+            }
+            if gathers > Duration::ZERO {
+                tokio::time::sleep(gathers).await;
             }
         }
     }
@@ -228,7 +241,7 @@ impl Reaction {
     }
 
     fn is_wanted(&self, event: &FeedEvent) -> bool {
-        event.kind != Published::WITHDRAWN && self.reactor.wants(&event.kind)
+        event.kind != Published::WITHDRAWN && self.reactor.wants(&event.kind) && self.reactor.cares(event)
     }
 
     async fn commit_step(&self, step: &Step<'_>) -> Result<(), Refusal> {

@@ -69,10 +69,10 @@ pub struct StepShown {
 
 impl<S: Saga> Desk for Runner<S> {
     fn open(&self, only_stuck: bool, limit: u32) -> BoxFuture<'_, Result<OpenSagas, Error>> {
-        let store = &self.0.store;
+        let (store, category) = (&self.0.store, <S::State as Aggregate>::CATEGORY);
         Box::pin(async move {
-            let rows = store.query(views::list(only_stuck, limit)).await?;
-            let counts = store.query(views::count_open()).await?;
+            let rows = store.query(views::list(category, only_stuck, limit)).await?;
+            let counts = store.query(views::count_open_of(category)).await?;
             let count = |column| counts.first().map_or(0, |row| row.get::<i64>(column).unsigned_abs());
             Ok(OpenSagas {
                 listed: rows.iter().map(views::listed).collect(),

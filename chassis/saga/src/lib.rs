@@ -33,4 +33,4 @@ pub use progress::{
     ATTEMPTS_UNTIL_OPERATOR, DELAY_RECORDED_EVERY, Event, Intervention, Operation, Outcome, Phase, Progress,
     RESOLVED_BY_OPERATOR, Standing, Stuck, TurnBack,
 };
-pub use runner::{Call, Options, Recording, Runner, SHARDS, Saga};
+pub use runner::{Beside, Call, Options, Recording, Runner, SHARDS, Saga};

@@ -27,6 +27,12 @@ pub enum Outcome {
         /// Facts beside it.
         detail: String,
     },
+    /// Nothing went wrong: the participant waits for something outside, such as a person. It is looked at again
+    /// after a while, or when the saga moves; no attempt is counted and no operator called.
+    Waiting {
+        /// What it waits for, as the saga's owner wants to record it.
+        on: Value,
+    },
     /// Nobody knows; it is asked again under the same key.
     Unknown {
         /// What happened, for the operator.
@@ -50,6 +56,7 @@ impl Outcome {
         match self {
             Outcome::Done(_) => "done",
             Outcome::Refused { .. } => "refused",
+            Outcome::Waiting { .. } => "waiting",
             Outcome::Unknown { .. } => "unknown",
         }
     }
@@ -319,6 +326,7 @@ impl Progress {
         }
         let (saga, step) = (definition.name().to_owned(), intent.step.to_owned());
         let events = match outcome {
+            Outcome::Waiting { .. } => return Vec::new(),
             Outcome::Unknown { reason } => return self.delayed(definition, intent, attempt, reason),
             Outcome::Done(output) => match intent.direction {
                 Direction::Do => vec![Event::StepDone { saga, step, output: output.clone() }],

@@ -160,3 +160,14 @@ fn silence_is_recorded_now_and_then_and_asks_for_a_person_after_a_while_but_goes
     );
     assert!(progress.stuck().is_some() && progress.outstanding(&trip()).contains(&flight));
 }
+
+#[test]
+fn waiting_for_something_outside_is_no_attempt_and_records_nothing() {
+    let progress = begun();
+    let flight = progress.outstanding(&trip()).remove(0);
+    let waiting = Outcome::Waiting { on: "the customer".into() };
+    for attempt in [1, 10, ATTEMPTS_UNTIL_OPERATOR] {
+        assert_eq!(progress.record(&trip(), &flight, &waiting, attempt), vec![]);
+    }
+    assert!(progress.outstanding(&trip()).contains(&flight));
+}

@@ -10,6 +10,7 @@ use souk_kernel::{Error, Ids, Rejection, Timestamp};
 use souk_rpc::{BoxFuture, Cx};
 use souk_telemetry::{Stop, crash_point, sometimes, task};
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore};
@@ -96,6 +97,8 @@ pub struct Recording<E> {
     pub set_timers: Vec<Timer>,
     /// Timers to cancel in the same commit, by key.
     pub cancel_timers: Vec<String>,
+    /// What the answer means for other streams: facts that need no decision there.
+    pub beside: Vec<Beside>,
 }
 
 impl<E: StoredEvent> Recording<E> {
@@ -106,13 +109,41 @@ impl<E: StoredEvent> Recording<E> {
         }
         let decision = Decision::new().append(stream, Expected::Exists, self.events);
         let decision = self.set_timers.into_iter().fold(decision, Decision::set_timer);
-        self.cancel_timers.into_iter().fold(decision, |decision, key| decision.cancel_timer(key))
+        let decision =
+            self.cancel_timers.into_iter().fold(decision, |decision, key| decision.cancel_timer(key));
+        self.beside.iter().fold(decision, |decision, beside| beside.add_to(decision))
     }
 }
 
 impl<E> Default for Recording<E> {
     fn default() -> Self {
-        Self { events: Vec::new(), set_timers: Vec::new(), cancel_timers: Vec::new() }
+        Self { events: Vec::new(), set_timers: Vec::new(), cancel_timers: Vec::new(), beside: Vec::new() }
+    }
+}
+
+/// Events for another stream of the same store, in the commit of an answer.
+#[derive(Clone)]
+pub struct Beside {
+    stream: StreamId,
+    append: Arc<dyn Fn(Decision) -> Decision + Send + Sync>,
+}
+
+impl Beside {
+    /// Appends `events` to `stream`.
+    pub fn append<E: StoredEvent>(stream: StreamId, expected: Expected, events: Vec<E>) -> Self {
+        let target = stream.clone();
+        let append = move |decision: Decision| decision.append(target.clone(), expected, events.clone());
+        Self { stream, append: Arc::new(append) }
+    }
+
+    fn add_to(&self, decision: Decision) -> Decision {
+        (self.append)(decision)
+    }
+}
+
+impl fmt::Debug for Beside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Beside").field(&self.stream).finish()
     }
 }
 
@@ -129,6 +160,10 @@ pub struct Options {
     pub backoff_max: Duration,
     /// How long a lease holds without renewal.
     pub lease_ttl: Duration,
+    /// The wait before a step that waits for something outside is looked at again; less when the saga moves.
+    pub waiting_recheck: Duration,
+    /// The shortest time between two looks at the table of sagas; zero looks at every commit.
+    pub look_at_most_every: Duration,
 }
 
 impl Default for Options {
@@ -139,6 +174,8 @@ impl Default for Options {
             backoff_first: Duration::from_millis(50),
             backoff_max: Duration::from_secs(30),
             lease_ttl: Duration::from_secs(15),
+            waiting_recheck: Duration::from_secs(5),
+            look_at_most_every: Duration::ZERO,
         }
     }
 }
@@ -157,28 +194,45 @@ pub(crate) struct Inner<S> {
     pub(crate) saga: S,
     ids: Ids,
     options: Options,
-    /// Names this runner as the owner of its leases.
-    owner: String,
     places: Semaphore,
     running: Mutex<HashMap<StreamId, Arc<Notify>>>,
-    leases: Mutex<HashMap<u64, Lease>>,
+    leases: Arc<Leases>,
+    /// Whether another runner renews the leases.
+    is_beside: bool,
+}
+
+/// The leases of one process, which all its runners on one store share.
+struct Leases {
+    /// Names their owner.
+    owner: String,
+    held: Mutex<HashMap<u64, Lease>>,
 }
 
 impl<S: Saga> Runner<S> {
     /// A runner for the sagas in `store`, whose views must include [`crate::views::view`].
     pub fn new(store: EventStore, saga: S, ids: Ids, options: Options) -> Self {
+        let leases = Leases { owner: ids.uuid().to_base32(), held: Mutex::default() };
+        Self::build(store, saga, ids, options, Arc::new(leases), false)
+    }
+
+    /// A runner for other sagas in the same store, which stand in streams of another category. It shares this
+    /// one's leases, and works only while this one runs.
+    pub fn beside<T: Saga>(&self, saga: T, options: Options) -> Runner<T> {
+        let inner = &self.0;
+        Runner::build(inner.store.clone(), saga, inner.ids.clone(), options, inner.leases.clone(), true)
+    }
+
+    fn build(
+        store: EventStore,
+        saga: S,
+        ids: Ids,
+        options: Options,
+        leases: Arc<Leases>,
+        is_beside: bool,
+    ) -> Self {
         let places = Semaphore::new(options.running_max);
-        let owner = ids.uuid().to_base32();
-        Self(Arc::new(Inner {
-            store,
-            saga,
-            ids,
-            options,
-            owner,
-            places,
-            running: Mutex::default(),
-            leases: Mutex::default(),
-        }))
+        let running = Mutex::default();
+        Self(Arc::new(Inner { store, saga, ids, options, places, running, leases, is_beside }))
     }
 
     /// Runs until `stop` is requested. What is in flight then is left where it is: the next start goes on.
@@ -189,18 +243,25 @@ impl<S: Saga> Runner<S> {
         loop {
             tokio::select! {
                 () = stop.requested() => return Ok(()),
-                _ = renewal.tick() => self.0.renew_leases().await?,
+                _ = renewal.tick() => if !self.0.is_beside { self.0.renew_leases().await? },
                 moved = head.changed() => if moved.is_err() { return Ok(()) },
             }
             head.borrow_and_update();
             seen = self.wake_moved_since(seen, &stop).await?;
+            if self.0.options.look_at_most_every > Duration::ZERO {
+                tokio::select! {
+                    () = stop.requested() => return Ok(()),
+                    () = tokio::time::sleep(self.0.options.look_at_most_every) => {}
+                }
+            }
         }
     }
 
     /// Wakes every open saga that moved after the position `seen`, and answers the last such position.
     async fn wake_moved_since(&self, mut seen: u64, stop: &Stop) -> Result<u64, Error> {
         loop {
-            let rows = self.0.store.query(views::open_since(seen, PAGE)).await?;
+            let category = <S::State as Aggregate>::CATEGORY;
+            let rows = self.0.store.query(views::open_since(category, seen, PAGE)).await?;
             if seen == 0 && !rows.is_empty() {
                 sometimes!("a saga was taken up by a new process");
             }
@@ -259,8 +320,8 @@ impl<S: Saga> Inner<S> {
     async fn renew_leases(&self) -> Result<(), Error> {
         for shard in 0..SHARDS {
             let name = format!("saga/{shard}");
-            let lease = self.store.acquire_lease(&name, &self.owner, self.options.lease_ttl).await?;
-            let mut leases = self.leases.lock().expect("no holder panics");
+            let lease = self.store.acquire_lease(&name, &self.leases.owner, self.options.lease_ttl).await?;
+            let mut leases = self.leases.held.lock().expect("no holder panics");
             match lease {
                 Some(lease) => leases.insert(shard, lease),
                 None => leases.remove(&shard),
@@ -270,7 +331,7 @@ impl<S: Saga> Inner<S> {
     }
 
     fn fence(&self, stream: &StreamId) -> Option<Fence> {
-        let leases = self.leases.lock().expect("no holder panics");
+        let leases = self.leases.held.lock().expect("no holder panics");
         leases.get(&shard_of(stream.as_str())).map(Lease::fence)
     }
 
@@ -304,6 +365,8 @@ enum Round {
     NothingToDo,
     /// Some attempt had no answer; wait before the next, which is this one.
     Silent(u32),
+    /// What is outstanding waits for something outside.
+    Waiting,
 }
 
 impl<S: Saga> Driver<S> {
@@ -317,10 +380,11 @@ impl<S: Saga> Driver<S> {
                 Ok(Round::Moved) => {}
                 Ok(Round::NothingToDo) if self.leaves() => return,
                 Ok(Round::NothingToDo) => {}
-                Ok(Round::Silent(attempt)) => self.rest(attempt).await,
+                Ok(Round::Silent(attempt)) => self.rest(inner.backoff(attempt)).await,
+                Ok(Round::Waiting) => self.rest(inner.options.waiting_recheck).await,
                 Err(error) => {
                     tracing::error!(stream = %self.stream, error = %error.story(), "saga round failed");
-                    self.rest(4).await;
+                    self.rest(inner.backoff(4)).await;
                 }
             }
         }
@@ -336,9 +400,9 @@ impl<S: Saga> Driver<S> {
         !woken
     }
 
-    /// Waits out the backoff, or less when the saga moves meanwhile.
-    async fn rest(&self, attempt: u32) {
-        let _ = tokio::time::timeout(self.inner.backoff(attempt), self.look_again.notified()).await;
+    /// Waits, but no longer than until the saga moves.
+    async fn rest(&self, wait: Duration) {
+        let _ = tokio::time::timeout(wait, self.look_again.notified()).await;
     }
 
     /// Attempts everything outstanding, side by side, and records the answers one by one.
@@ -353,14 +417,23 @@ impl<S: Saga> Driver<S> {
         }
         let calls = intents.into_iter().map(|intent| self.call(intent, state.clone())).collect::<Vec<_>>();
         let attempts = calls.into_iter().map(|call| attempt(&self.inner, call));
-        let mut silent = 0;
+        let (mut silent, mut waits, mut moved) = (0, false, false);
         for (intent, attempt, outcome) in futures_util::future::join_all(attempts).await {
-            if matches!(outcome, Outcome::Unknown { .. }) {
-                silent = silent.max(attempt);
+            match outcome {
+                Outcome::Unknown { .. } => silent = silent.max(attempt),
+                Outcome::Waiting { .. } => {
+                    waits = true;
+                    self.attempts.remove(&intent);
+                }
+                Outcome::Done(_) | Outcome::Refused { .. } => moved = true,
             }
             self.record(intent, attempt, outcome).await?;
         }
-        Ok(if silent > 0 { Round::Silent(silent) } else { Round::Moved })
+        Ok(match (silent, waits && !moved) {
+            (0, true) => Round::Waiting,
+            (0, false) => Round::Moved,
+            (attempt, _) => Round::Silent(attempt),
+        })
     }
 
     fn call(&mut self, intent: Intent, state: Folded<S::State>) -> Call<S::State> {
@@ -422,7 +495,7 @@ async fn attempt<S: Saga>(inner: &Inner<S>, call: Call<S::State>) -> (Intent, u3
         (Outcome::Unknown { .. }, _) => sometimes!("a saga step had no answer"),
         (Outcome::Refused { .. }, _) => sometimes!("a saga's participant refused"),
         (Outcome::Done(_), Direction::Undo) => sometimes!("a saga step was undone"),
-        (Outcome::Done(_), Direction::Do) => {}
+        (Outcome::Waiting { .. }, _) | (Outcome::Done(_), Direction::Do) => {}
     }
     if let Outcome::Unknown { reason } = &outcome {
         tracing::warn!(saga = intent.saga, step = intent.step, direction = %intent.direction, attempt, reason, "saga step has no answer");

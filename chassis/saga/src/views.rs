@@ -11,20 +11,24 @@ const TABLES: &[Table] = &[Table {
     name: "sagas",
     ddl: "CREATE TABLE {name} (stream TEXT NOT NULL, saga TEXT NOT NULL, status TEXT NOT NULL, \
           step TEXT NOT NULL, reason TEXT NOT NULL, changed BIGINT NOT NULL, since BIGINT NOT NULL, \
-          PRIMARY KEY (stream, saga))",
-    indexes: &["CREATE INDEX {name}_changed ON {name} (status, changed)"],
+          category TEXT NOT NULL, PRIMARY KEY (stream, saga))",
+    indexes: &["CREATE INDEX {name}_changed ON {name} (status, category, changed)"],
 }];
 
-const INSERT: &str = "INSERT INTO {sagas} (stream, saga, status, step, reason, changed, since) \
-     VALUES ($1, $2, $3, '', '', $4, $5)";
+const INSERT: &str = "INSERT INTO {sagas} (stream, saga, status, step, reason, changed, since, category) \
+     VALUES ($1, $2, $3, '', '', $4, $5, $6)";
 const UPDATE: &str = "UPDATE {sagas} SET status = $3, step = $4, reason = $5, changed = $6, since = $7 \
      WHERE stream = $1 AND saga = $2";
-const OPEN_SINCE: &str =
-    "SELECT stream, changed FROM {sagas} WHERE status = $1 AND changed > $2 ORDER BY changed LIMIT $3";
-const LIST: &str = "SELECT stream, saga, step, reason, since FROM {sagas} WHERE status = $1 AND step >= $2 \
-     ORDER BY changed LIMIT $3";
+const WAKE: &str = "UPDATE {sagas} SET changed = $3 WHERE stream = $1 AND saga = $2";
+const OPEN_SINCE: &str = "SELECT stream, changed FROM {sagas} WHERE status = $1 AND category = $2 \
+     AND changed > $3 ORDER BY changed LIMIT $4";
+const LIST: &str = "SELECT stream, saga, step, reason, since FROM {sagas} WHERE status = $1 \
+     AND category = $2 AND step >= $3 ORDER BY changed LIMIT $4";
 const COUNT_OPEN: &str = "SELECT COUNT(*), COALESCE(SUM(CASE WHEN step <> '' THEN 1 ELSE 0 END), 0) \
      FROM {sagas} WHERE status = $1";
+
+const COUNT_OPEN_OF: &str = "SELECT COUNT(*), COALESCE(SUM(CASE WHEN step <> '' THEN 1 ELSE 0 END), 0) \
+     FROM {sagas} WHERE status = $1 AND category = $2";
 
 /// An open saga as the table has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +48,7 @@ pub struct Listed {
 /// The view that a service with sagas registers. `project` decodes the service's own event and hands a
 /// saga's event to [`project`].
 pub fn view(project: fn(&Recorded, &mut Vec<Statement>)) -> View {
-    View { name: "sagas", version: 2, tables: TABLES, project }
+    View { name: "sagas", version: 3, tables: TABLES, project }
 }
 
 /// The statements that keep the table when `event` was recorded as `recorded`.
@@ -55,7 +59,8 @@ pub fn project(recorded: &Recorded, event: &Event, out: &mut Vec<Statement>) {
             .arg(event.saga())
             .arg(OPEN)
             .arg(recorded.position.get())
-            .arg(recorded.time),
+            .arg(recorded.time)
+            .arg(recorded.stream.category()),
         Event::Completed { .. } | Event::Undone { .. } | Event::Abandoned { .. } => {
             update(recorded, event, ENDED, "", "")
         }
@@ -70,6 +75,12 @@ pub fn project(recorded: &Recorded, event: &Event, out: &mut Vec<Statement>) {
     out.push(statement);
 }
 
+/// The statement that wakes an open saga for which something else than its own event has changed what is
+/// outstanding.
+pub fn wake(recorded: &Recorded, saga: &'static str) -> Statement {
+    Statement::new(WAKE).arg(recorded.stream.as_str()).arg(saga).arg(recorded.position.get())
+}
+
 fn update(recorded: &Recorded, event: &Event, status: &'static str, step: &str, reason: &str) -> Statement {
     Statement::new(UPDATE)
         .arg(recorded.stream.as_str())
@@ -81,9 +92,10 @@ fn update(recorded: &Recorded, event: &Event, status: &'static str, step: &str, 
         .arg(recorded.time)
 }
 
-/// The open sagas that moved after a position, oldest first: their stream and the position.
-pub(crate) fn open_since(changed: u64, limit: i64) -> Statement {
-    Statement::new(OPEN_SINCE).arg(OPEN).arg(changed).arg(limit)
+/// The open sagas of a category's streams that moved after a position, oldest first: their stream and the
+/// position.
+pub(crate) fn open_since(category: &'static str, changed: u64, limit: i64) -> Statement {
+    Statement::new(OPEN_SINCE).arg(OPEN).arg(category).arg(changed).arg(limit)
 }
 
 /// Reads a row of [`open_since`].
@@ -92,14 +104,19 @@ pub(crate) fn open_row(row: &Row) -> (String, u64) {
 }
 
 /// The open sagas, or those of them that wait for a person, the longest unmoved first.
-pub fn list(only_stuck: bool, limit: u32) -> Statement {
+pub fn list(category: &'static str, only_stuck: bool, limit: u32) -> Statement {
     // Every name of a step is greater than a space, and the empty one of a saga that goes on is not.
-    Statement::new(LIST).arg(OPEN).arg(if only_stuck { " " } else { "" }).arg(limit)
+    Statement::new(LIST).arg(OPEN).arg(category).arg(if only_stuck { " " } else { "" }).arg(limit)
 }
 
 /// Reads a row of [`list`].
 pub fn listed(row: &Row) -> Listed {
     Listed { stream: row.get(0), saga: row.get(1), step: row.get(2), reason: row.get(3), since: row.get(4) }
+}
+
+/// As [`count_open`], of one category's streams.
+pub(crate) fn count_open_of(category: &'static str) -> Statement {
+    Statement::new(COUNT_OPEN_OF).arg(OPEN).arg(category)
 }
 
 /// How many sagas are open, and how many of them wait for a person.

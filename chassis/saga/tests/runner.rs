@@ -10,8 +10,8 @@ use souk_eventstore::{
 use souk_kernel::{Clock, Ids, ManualClock, SeededEntropy, Timestamp};
 use souk_rpc::BoxFuture;
 use souk_saga::{
-    Call, Definition, Desk, Direction, Event, Intent, Intervention, Operation, Options as RunnerOptions,
-    Outcome, Phase, Progress, Recording, Runner, Saga, Standing, views,
+    Beside, Call, Definition, Desk, Direction, Event, Intent, Intervention, Operation,
+    Options as RunnerOptions, Outcome, Phase, Progress, Recording, Runner, Saga, Standing, views,
 };
 use souk_telemetry::{Stop, task};
 use std::collections::BTreeMap;
@@ -331,4 +331,115 @@ async fn a_person_retries_and_then_skips_what_is_refused_after_the_pivot() {
     let by_hand = events.iter().filter(|event| event.data.contains("intervened"));
     assert_eq!(by_hand.map(|event| event.actor.to_string()).collect::<Vec<_>>(), ["stf_1", "stf_1"]);
     at_work.end().await;
+}
+
+/// A second kind of saga in the same store: it tells the trip's diary when it is done.
+#[derive(Debug, Clone, Default)]
+struct Errand(Progress);
+
+impl Aggregate for Errand {
+    type Event = TripEvent;
+    const CATEGORY: &'static str = "errand";
+    fn evolve(&mut self, event: &TripEvent) {
+        let TripEvent::Moved(Moved(event)) = event;
+        self.0.evolve(event);
+    }
+}
+
+struct Errands(Arc<Mutex<u32>>);
+
+impl Saga for Errands {
+    type State = Errand;
+
+    fn outstanding(&self, state: &Errand) -> Vec<Intent> {
+        state.0.outstanding(errand_definition())
+    }
+
+    /// Waits twice for somebody, which is no failure.
+    fn perform(&self, call: Call<Errand>) -> BoxFuture<'_, Outcome> {
+        let mut looks = self.0.lock().expect("no holder panics");
+        *looks += 1;
+        assert_eq!(call.attempt, 1, "waiting is no attempt");
+        let outcome = if *looks < 3 { Outcome::Waiting { on: "somebody".into() } } else { Outcome::done() };
+        std::future::ready(outcome).boxed()
+    }
+
+    fn record(
+        &self,
+        state: &Errand,
+        intent: &Intent,
+        outcome: &Outcome,
+        attempt: u32,
+        _now: Timestamp,
+    ) -> Recording<TripEvent> {
+        let events = state.0.record(errand_definition(), intent, outcome, attempt);
+        let events: Vec<_> = events.into_iter().map(|event| TripEvent::Moved(Moved(event))).collect();
+        let diary = StreamId::new("diary", "d1");
+        let beside = Beside::append(diary, Expected::NoStream, events.clone());
+        let beside = if events.is_empty() { Vec::new() } else { vec![beside] };
+        Recording { events, beside, ..Recording::default() }
+    }
+
+    fn sagas<'a>(&'a self, state: &'a Errand) -> Vec<(&'a Definition, &'a Progress)> {
+        vec![(errand_definition(), &state.0)]
+    }
+
+    fn moved(&self, _state: &Errand, moves: Vec<Event>, _now: Timestamp) -> Recording<TripEvent> {
+        recording(moves)
+    }
+}
+
+fn errand_definition() -> &'static Definition {
+    static DEFINITION: std::sync::LazyLock<Definition> =
+        std::sync::LazyLock::new(|| Definition::start("errand", 1).pivot("go"));
+    &DEFINITION
+}
+
+fn project_both(recorded: &Recorded, out: &mut Vec<Statement>) {
+    project(recorded, out);
+    if let Some(event) = recorded.of::<Errand>() {
+        let TripEvent::Moved(Moved(event)) = event.as_ref();
+        views::project(recorded, event, out);
+    }
+}
+
+#[tokio::test]
+async fn sagas_of_two_kinds_share_a_store_and_an_answer_may_be_told_beside() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let clock: Arc<dyn Clock> = ManualClock::at(Timestamp::from_unix_s(1_000));
+    let options = Options::new("trips", Location::Sqlite(folder.path().join("trips.db")), clock)
+        .views(vec![views::view(project_both)]);
+    let store = EventStore::open(options).expect("the store opens");
+    book(&store).await;
+    let start = Progress::default().start(errand_definition());
+    let start: Vec<_> = start.into_iter().map(|event| TripEvent::Moved(Moved(event))).collect();
+    let errand = StreamId::of::<Errand>("e1");
+    let target = errand.clone();
+    let work = Work::new(CommitId::derived(&["errand"]), Origin::by("test"))
+        .decide(move |_, _| Ok(Decision::new().append(target.clone(), Expected::NoStream, start.clone())));
+    store.commit(work).await.expect("opened");
+    let (source, stop) = Stop::new();
+    let options = RunnerOptions { waiting_recheck: Duration::from_millis(1), ..RunnerOptions::default() };
+    let world = Arc::new(Mutex::new(World::default()));
+    let trips = Runner::new(store.clone(), Trips { world, weather: WEATHERS[0] }, ids(1), options.clone());
+    let errands = trips.beside(Errands(Arc::default()), options);
+    let running = [
+        task::spawn(task::Kind::Background, "trips", trips.run(stop.clone())),
+        task::spawn(task::Kind::Background, "errands", errands.run(stop)),
+    ];
+    let mut head = store.head();
+    loop {
+        head.borrow_and_update();
+        let done = store.state::<Errand>(&errand).await.expect("readable");
+        if !done.0.is_open() && phase(&store).await == Phase::Completed {
+            break;
+        }
+        head.changed().await.expect("the store is open");
+    }
+    source.stop();
+    for running in running {
+        running.await.expect("no panic").expect("no fault");
+    }
+    let diary = store.read_stream(&StreamId::new("diary", "d1"), 0, 10).await.expect("readable");
+    assert_eq!(diary.len(), 2, "the step and the end, in the errand's own commit");
 }

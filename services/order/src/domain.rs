@@ -2,6 +2,7 @@
 //! the commands.
 //!
 //! Deliberately absent: free text of customers and anything else personal. A subject is an opaque id.
+pub mod errand;
 pub mod order;
 pub mod quote;
 #[cfg(test)]
@@ -9,9 +10,10 @@ pub(crate) mod samples;
 
 use serde::{Deserialize, Serialize};
 use souk_contracts::terms::{Quantity, Sku};
-use souk_kernel::{Code, Currency, Money, MoneyError, Rejection};
+use souk_kernel::{Code, Currency, Money, MoneyError, Rejection, Timestamp};
 use std::sync::Arc;
 
+pub use errand::{Errand, ErrandEvent};
 pub use order::{Order, OrderEvent};
 pub use quote::{Quote, QuoteEvent};
 
@@ -36,6 +38,64 @@ pub struct Line {
     /// The cart's line it was made of; 0 for an agreed line.
     #[serde(default, skip_serializing_if = "is_none")]
     pub cart_line: u32,
+    /// What promotions take off the line.
+    #[serde(default, skip_serializing_if = "is_free")]
+    pub discount_minor: i64,
+    /// The line's tax; whether it is in the price stands in the terms.
+    #[serde(default, skip_serializing_if = "is_free")]
+    pub tax_minor: i64,
+}
+
+/// What a sale has besides its lines. A plain one has none of it.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Terms {
+    /// The prices contain the tax; otherwise it is added.
+    pub tax_inclusive: bool,
+    /// Shipping before its discount, in minor units of the total's currency, like what follows.
+    pub shipping_minor: i64,
+    pub shipping_discount_minor: i64,
+    pub shipping_tax_minor: i64,
+    /// How it is shipped; `None` when nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<Delivery>,
+    /// The codes that are redeemed when the order is placed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub coupons: Vec<Arc<str>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub promotions: Vec<Promotion>,
+    /// When the catalog said all this.
+    pub priced_at: Timestamp,
+}
+
+/// The rate that shipping promised, and where it goes as far as tax cares.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Delivery {
+    pub rate_id: Arc<str>,
+    pub country: Arc<str>,
+    pub region: Arc<str>,
+}
+
+/// What was taken off, and why.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Promotion {
+    pub promotion_id: Arc<str>,
+    /// Empty when it needs no coupon.
+    pub code: Arc<str>,
+    pub name: Arc<str>,
+    pub amount_minor: i64,
+}
+
+impl Terms {
+    /// What shipping costs the customer.
+    pub fn shipping_total_minor(&self) -> i64 {
+        let added_tax = if self.tax_inclusive { 0 } else { self.shipping_tax_minor };
+        self.shipping_minor.saturating_sub(self.shipping_discount_minor).saturating_add(added_tax)
+    }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_free(minor: &i64) -> bool {
+    *minor == 0
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
@@ -50,14 +110,22 @@ fn is_none(line: &u32) -> bool {
 
 impl Line {
     /// Quantity times price.
-    pub fn total(&self, currency: Currency) -> Result<Money, MoneyError> {
+    pub fn subtotal(&self, currency: Currency) -> Result<Money, MoneyError> {
         Money::new(self.unit_minor, currency).times(i64::from(self.quantity.get()))
+    }
+
+    /// What the customer pays for the line: less the discount, and with the tax that is not in the price.
+    pub fn total(&self, currency: Currency, tax_inclusive: bool) -> Result<Money, MoneyError> {
+        let discounted = self.subtotal(currency)?.minus(Money::new(self.discount_minor, currency))?;
+        if tax_inclusive { Ok(discounted) } else { discounted.plus(Money::new(self.tax_minor, currency)) }
     }
 }
 
-/// The sum of the lines.
-pub fn sum(lines: &[Line], currency: Currency) -> Result<Money, MoneyError> {
-    lines.iter().try_fold(Money::zero(currency), |sum, line| sum.plus(line.total(currency)?))
+/// The total of a sale: its lines, and its shipping.
+pub fn sum(lines: &[Line], terms: Option<&Terms>, currency: Currency) -> Result<Money, MoneyError> {
+    let tax_inclusive = terms.is_some_and(|terms| terms.tax_inclusive);
+    let shipping = Money::new(terms.map_or(0, Terms::shipping_total_minor), currency);
+    lines.iter().try_fold(shipping, |sum, line| sum.plus(line.total(currency, tax_inclusive)?))
 }
 
 /// The sum does not fit in 64 bits of minor units.

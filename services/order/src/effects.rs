@@ -2,36 +2,46 @@
 //!
 //! A participant's recorded answer is `Done` or `Refused`. Everything else, errors of whatever code
 //! included, is `Unknown`: it is asked again under the same ids and stays visible until it is answered.
-use crate::domain::SKUS_NAMED_MAX;
-use crate::domain::order::{self, Order, OrderPlaced};
-use crate::domain::quote::{CartLine, Listing};
-use crate::{cancel, place};
-use souk_contracts::cart::v1::{CartServiceClient, ReadLinesRequest};
-use souk_contracts::catalog::v1::{BatchGetVariantsRequest, CatalogServiceClient, VariantResult};
+mod answers;
+mod errands;
+mod pricing;
+
+pub use errands::ErrandEffects;
+pub use pricing::{Cart, Destination, Priced, Rate};
+
+use crate::domain::order::{self, Awaits, Order, OrderPlaced, PartialPolicy, Windows};
+use crate::{cancel, fulfil, place};
+use answers::{authorized, silent, stopped, unexpected};
+use answers::{
+    captured, committed, created, redeemed, refunded, released, released_coupons, reserved, voided,
+};
+use souk_contracts::cart::v1::CartServiceClient;
+use souk_contracts::catalog::v1::{CatalogServiceClient, RedeemCouponsRequest, ReleaseCouponsRequest};
 use souk_contracts::inventory::v1::{
-    CommitRequest, InventoryServiceClient, ReleaseRequest, Reservation, ReservationStatus, ReserveRequest,
-    StockLine,
+    CommitRequest, ExtendReservationRequest, GetReservationRequest, InventoryServiceClient, ReleaseRequest,
+    Reservation, ReservePolicy, ReserveRequest, StockLine,
 };
 use souk_contracts::payment::v1::{
-    AuthorizeRequest, CaptureRequest, Payment, PaymentServiceClient, PaymentStatus, RefundRequest,
-    VoidRequest,
+    AuthorizeRequest, CaptureRequest, GetPaymentRequest, Payment, PaymentServiceClient, PaymentStatus,
+    ReauthorizeRequest, RefundRequest, VoidRequest,
 };
-use souk_contracts::terms::{CartId, Market, PaymentId, Quantity, Sku, money_from_proto};
-use souk_contracts::types::v1::Money as MoneyMessage;
+use souk_contracts::shipping::v1::{
+    CancelFulfilmentRequest, CreateFulfilmentRequest, FulfilmentLine, LinePart, ShippingServiceClient,
+};
+use souk_contracts::terms::{OrderId, PaymentId};
 use souk_host::Resources;
 use souk_identity::ServiceIdentity;
-use souk_kernel::{Code, Error, Timestamp, TypeId};
-use souk_rpc::{BoxFuture, Cx};
+use souk_kernel::{Error, Money, Timestamp, TypeId};
+use souk_rpc::{BoxFuture, Cx, time};
 use souk_saga::{Call, Definition, Direction, Event, Intent, Outcome, Phase, Progress, Recording, Saga};
-use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 
-/// How many SKUs the catalog answers at once.
-const SKUS_PER_CALL: usize = 500;
-
-/// The one capture and the one refund that an order can have.
+/// The one capture and the one refund that an order can have which ships nothing.
 const CAPTURE_ID: &str = "full";
 const REFUND_ID: &str = "cancel";
+/// Names the cancel of a whole order to shipping.
+const CANCEL_ID: &str = "cancel";
 
 /// The other services, called as this one.
 #[derive(Clone)]
@@ -41,82 +51,99 @@ pub struct Effects {
     payment: PaymentServiceClient,
     cart: CartServiceClient,
     catalog: CatalogServiceClient,
+    shipping: ShippingServiceClient,
+    windows: Windows,
+    waiting: Waiting,
 }
 
-/// A cart as it was read.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Cart {
-    pub market: Market,
-    pub version: u64,
-    pub lines: Vec<CartLine>,
+/// The orders whose customers must act at the provider's, as far as this process has asked. A hint: an order that
+/// is missing here is looked at again all the same.
+#[derive(Clone, Default)]
+pub struct Waiting(Arc<Mutex<BTreeSet<OrderId>>>);
+
+impl Waiting {
+    /// Whether the payment of this order is waited for.
+    pub fn has(&self, order_id: OrderId) -> bool {
+        self.0.lock().expect("no holder panics").contains(&order_id)
+    }
+
+    fn note(&self, order_id: OrderId, waits: bool) {
+        let mut waiting = self.0.lock().expect("no holder panics");
+        if waits {
+            waiting.insert(order_id);
+        } else {
+            waiting.remove(&order_id);
+        }
+    }
 }
 
 impl Effects {
-    pub fn new(own: &Resources) -> Self {
+    pub fn new(own: &Resources, windows: Windows) -> Self {
         Self {
             identity: own.identity.clone(),
             inventory: own.peers.get(),
             payment: own.peers.get(),
             cart: own.peers.get(),
             catalog: own.peers.get(),
+            shipping: own.peers.get(),
+            windows,
+            waiting: Waiting::default(),
         }
     }
 
-    /// The lines of the owner's cart.
-    pub async fn read_cart(&self, cx: &Cx, owner: &str, cart_id: CartId) -> Result<Cart, Error> {
-        let cx = cx.for_call(self.identity.token_for("cart", Some(owner)));
-        let cart = self.cart.read_lines(cx, ReadLinesRequest { cart_id: cart_id.to_string() }).await?;
-        let line = |line: &souk_contracts::cart::v1::PlainLine| {
-            Ok(CartLine {
-                line: line.line,
-                sku: line.sku.parse::<Sku>().map_err(unreadable)?,
-                quantity: Quantity::try_new(line.quantity).map_err(unreadable)?,
-            })
-        };
-        Ok(Cart {
-            market: cart.market.parse().map_err(unreadable)?,
-            version: cart.version,
-            lines: cart.lines.iter().map(line).collect::<Result<_, Error>>()?,
-        })
-    }
-
-    /// What the catalog says of each SKU, in the order asked.
-    pub async fn listings<'a>(
-        &self,
-        cx: &Cx,
-        skus: impl Iterator<Item = &'a Sku> + Clone,
-        market: &Market,
-    ) -> Result<Vec<Listing>, Error> {
-        let distinct: Vec<&Sku> = skus.clone().collect::<BTreeSet<_>>().into_iter().collect();
-        let calls = distinct.chunks(SKUS_PER_CALL).map(|chunk| {
-            let skus = chunk.iter().map(ToString::to_string).collect();
-            let cx = cx.for_call(self.identity.token_for("catalog", None));
-            self.catalog.batch_get_variants(cx, BatchGetVariantsRequest { skus, market: market.to_string() })
-        });
-        let mut known: HashMap<String, Listing> = HashMap::with_capacity(distinct.len());
-        for answer in futures_util::future::try_join_all(calls).await? {
-            for result in answer.results {
-                let listing = listing(&result)?;
-                known.insert(result.sku, listing);
-            }
-        }
-        Ok(skus.map(|sku| known.get(sku.as_str()).cloned().unwrap_or(Listing::Unknown)).collect())
+    /// Whose payments are waited for.
+    pub fn waiting(&self) -> Waiting {
+        self.waiting.clone()
     }
 
     async fn attempt(&self, call: &Call<Order>) -> Outcome {
-        let Some(placed) = call.state.placed() else { return Outcome::unknown("there is no such order") };
-        let (order, cx) = (&call.state, &call.cx);
+        let order: &Order = &call.state;
+        let Some(placed) = order.placed() else { return Outcome::unknown("there is no such order") };
+        let cx = &call.cx;
         match (call.intent.step, call.intent.direction) {
+            (place::REDEEM, Direction::Do) => self.redeem(cx, placed).await,
+            (place::REDEEM, Direction::Undo) => self.return_coupons(cx, placed, why_back(order)).await,
             (place::RESERVE, Direction::Do) => self.reserve(cx, placed).await,
             (place::RESERVE, Direction::Undo) => self.release(cx, placed, why_back(order)).await,
-            (place::AUTHORIZE, Direction::Do) => self.authorize(cx, placed).await,
+            (place::AUTHORIZE, Direction::Do) => self.authorize(cx, order, placed).await,
             (place::AUTHORIZE, Direction::Undo) => self.void(cx, placed, why_back(order)).await,
             (place::COMMIT, Direction::Do) => self.commit(cx, placed).await,
-            (place::CAPTURE, Direction::Do) => self.capture(cx, placed).await,
-            (cancel::RELEASE, Direction::Do) => self.release(cx, placed, order::CANCELLED_BY_CUSTOMER).await,
-            (cancel::RETURN_MONEY, Direction::Do) => self.return_money(cx, placed).await,
+            (place::CAPTURE, Direction::Do) => {
+                let total = order.total().unwrap_or(placed.total);
+                self.capture(cx, placed.order_id, &placed.subject, CAPTURE_ID, total, total).await
+            }
+            (fulfil::CREATE, Direction::Do) => self.create_fulfilment(cx, order, placed).await,
+            (cancel::STOP_SHIPPING, Direction::Do) => {
+                self.stop(cx, placed.order_id, &placed.subject, CANCEL_ID, Vec::new()).await
+            }
+            // Shipping stops all of it or nothing; where it said no, there is nothing to take back.
+            (cancel::STOP_SHIPPING, Direction::Undo) => Outcome::done(),
+            (cancel::RELEASE, Direction::Do) => self.release(cx, placed, order.cancel_reason()).await,
+            (cancel::RETURN_MONEY, Direction::Do) => self.return_money(cx, order, placed).await,
+            (cancel::RETURN_COUPONS, Direction::Do) => {
+                self.return_coupons(cx, placed, order.cancel_reason()).await
+            }
             (step, direction) => Outcome::unknown(format!("nothing is known of {direction} {step}")),
         }
+    }
+
+    async fn redeem(&self, cx: &Cx, placed: &OrderPlaced) -> Outcome {
+        let Some(terms) = &placed.terms else { return Outcome::done() };
+        let request = RedeemCouponsRequest {
+            order_id: placed.order_id.to_string(),
+            subject: placed.subject.to_string(),
+            codes: terms.coupons.iter().map(ToString::to_string).collect(),
+            priced_at: Some(time::to_proto(terms.priced_at)),
+        };
+        let answer = self.catalog.redeem_coupons(self.to(cx, "catalog", &placed.subject), request).await;
+        redeemed(answer.map(|answer| answer.redemption))
+    }
+
+    async fn return_coupons(&self, cx: &Cx, placed: &OrderPlaced, reason: &str) -> Outcome {
+        let request =
+            ReleaseCouponsRequest { order_id: placed.order_id.to_string(), reason: reason.to_owned() };
+        let answer = self.catalog.release_coupons(self.to(cx, "catalog", &placed.subject), request).await;
+        released_coupons(answer.map(|answer| answer.redemption))
     }
 
     async fn reserve(&self, cx: &Cx, placed: &OrderPlaced) -> Outcome {
@@ -125,19 +152,40 @@ impl Effects {
             sku: line.sku.to_string(),
             quantity: line.quantity.get(),
         });
+        let policy = match placed.partial_policy {
+            PartialPolicy::AllOrNothing => ReservePolicy::AllOrNothing,
+            PartialPolicy::ShipAvailable => ReservePolicy::Partial,
+            PartialPolicy::Backorder => ReservePolicy::Backorder,
+        };
         let request = ReserveRequest {
             reservation_id: placed.order_id.to_string(),
             lines: lines.collect(),
-            ttl_s: u32::try_from(place::DEADLINE.as_secs()).expect("half an hour fits"),
-            ..ReserveRequest::default()
+            ttl_s: whole_seconds(place::DEADLINE),
+            policy: policy.into(),
         };
-        let answer = self.inventory.reserve(self.to_inventory(cx, placed), request).await;
-        reserved(answer.map(|answer| answer.reservation))
+        let answer = self.inventory.reserve(self.to(cx, "inventory", &placed.subject), request).await;
+        let answer = answer.map(|answer| answer.reservation);
+        let partial = match &answer {
+            Ok(Some(reservation)) if placed.partial_policy == PartialPolicy::ShipAvailable => {
+                pricing::granted_less(placed, reservation)
+            }
+            Ok(_) | Err(_) => None,
+        };
+        match (reserved(answer), partial) {
+            (Outcome::Done(_), Some(granted)) => match self.remainder(cx, placed, &granted).await {
+                Ok(remainder) => match serde_json::to_value(&remainder) {
+                    Ok(output) => Outcome::Done(output),
+                    Err(error) => Outcome::unknown(error),
+                },
+                Err(error) => silent(&error),
+            },
+            (outcome, _) => outcome,
+        }
     }
 
     async fn commit(&self, cx: &Cx, placed: &OrderPlaced) -> Outcome {
         let request = CommitRequest { reservation_id: placed.order_id.to_string() };
-        let answer = self.inventory.commit(self.to_inventory(cx, placed), request).await;
+        let answer = self.inventory.commit(self.to(cx, "inventory", &placed.subject), request).await;
         committed(answer.map(|answer| answer.reservation))
     }
 
@@ -147,32 +195,97 @@ impl Effects {
             reason: reason.to_owned(),
             ..ReleaseRequest::default()
         };
-        let answer = self.inventory.release(self.to_inventory(cx, placed), request).await;
+        let answer = self.inventory.release(self.to(cx, "inventory", &placed.subject), request).await;
         released(answer.map(|answer| answer.reservation))
     }
 
-    async fn authorize(&self, cx: &Cx, placed: &OrderPlaced) -> Outcome {
+    async fn authorize(&self, cx: &Cx, order: &Order, placed: &OrderPlaced) -> Outcome {
+        let total = order.total().unwrap_or(placed.total);
         let request = AuthorizeRequest {
-            payment_id: payment_id(placed),
+            payment_id: payment_id(placed.order_id),
             order_id: placed.order_id.to_string(),
-            amount: Some(placed.total.into()),
+            amount: Some(total.into()),
             payment_method_token: placed.payment_method_token.to_string(),
         };
-        let answer = self.payment.authorize(self.to_payment(cx, placed), request).await;
-        authorized(answer.map(|answer| answer.payment))
+        let answer = self.payment.authorize(self.to(cx, "payment", &placed.subject), request).await;
+        let answer = answer.map(|answer| answer.payment);
+        if let Ok(Some(payment)) = &answer
+            && payment.status() == PaymentStatus::RequiresAction
+        {
+            self.waiting.note(placed.order_id, true);
+            if order.awaits().is_none() {
+                self.keep_reserved(cx, placed).await;
+            }
+            return answers::waits_for_customer(payment, total);
+        }
+        self.waiting.note(placed.order_id, false);
+        authorized(answer)
     }
 
-    async fn capture(&self, cx: &Cx, placed: &OrderPlaced) -> Outcome {
-        let request = CaptureRequest {
-            payment_id: payment_id(placed),
-            capture_id: CAPTURE_ID.to_owned(),
-            amount: Some(placed.total.into()),
+    /// The customer gets time. If this fails, the promise may end before the customer acts; then the commit asks
+    /// whether the stock can be had again.
+    async fn keep_reserved(&self, cx: &Cx, placed: &OrderPlaced) {
+        let request = ExtendReservationRequest {
+            reservation_id: placed.order_id.to_string(),
+            ttl_s: whole_seconds(place::DEADLINE),
         };
-        let answer = self.payment.capture(self.to_payment(cx, placed), request).await;
-        captured(answer.map(|answer| answer.payment), placed)
+        let _ = self.inventory.extend_reservation(self.to(cx, "inventory", &placed.subject), request).await;
+    }
+
+    /// Takes an amount under this id. Where the promise has expired, all that is left of the order's total is
+    /// promised anew, and the same capture asked for again: its id takes once, whenever that is.
+    async fn capture(
+        &self,
+        cx: &Cx,
+        order_id: OrderId,
+        subject: &Arc<str>,
+        capture_id: &str,
+        amount: Money,
+        total: Money,
+    ) -> Outcome {
+        let ask = || async {
+            let (payment_id, capture_id) = (payment_id(order_id), capture_id.to_owned());
+            let request = CaptureRequest { payment_id, capture_id, amount: Some(amount.into()) };
+            let answer = self.payment.capture(self.to(cx, "payment", subject), request).await;
+            answer.map(|answer| answer.payment)
+        };
+        let first = ask().await;
+        if !answers::has_expired(&first) {
+            return captured(first, amount);
+        }
+        match self.promise_anew(cx, order_id, subject, capture_id, total).await {
+            Outcome::Done(_) => captured(ask().await, amount),
+            no @ (Outcome::Refused { .. } | Outcome::Waiting { .. } | Outcome::Unknown { .. }) => no,
+        }
+    }
+
+    /// Asks for a new promise of all that was not taken yet. Its id is made of the amount: a refusal of another
+    /// amount does not stand in its way.
+    async fn promise_anew(
+        &self,
+        cx: &Cx,
+        order_id: OrderId,
+        subject: &Arc<str>,
+        capture_id: &str,
+        total: Money,
+    ) -> Outcome {
+        let request = GetPaymentRequest { payment_id: payment_id(order_id) };
+        let left = match self.payment.get_payment(self.to(cx, "payment", subject), request).await {
+            Ok(answer) => answers::not_taken(answer.payment.as_ref(), total),
+            Err(error) => return silent(&error),
+        };
+        let Some(left) = left else { return unexpected("a payment of another currency") };
+        let request = ReauthorizeRequest {
+            payment_id: payment_id(order_id),
+            authorization_id: format!("again-{capture_id}-{}", left.minor_units()),
+            amount: Some(left.into()),
+        };
+        let again = self.payment.reauthorize(self.to(cx, "payment", subject), request).await;
+        answers::reauthorized(again.map(|answer| answer.payment))
     }
 
     async fn void(&self, cx: &Cx, placed: &OrderPlaced, reason: &str) -> Outcome {
+        self.waiting.note(placed.order_id, false);
         match self.ask_void(cx, placed, reason).await {
             Ok(answer) => voided(answer),
             Err(error) => silent(&error),
@@ -180,36 +293,76 @@ impl Effects {
     }
 
     async fn ask_void(&self, cx: &Cx, placed: &OrderPlaced, reason: &str) -> Result<Option<Payment>, Error> {
-        let request = VoidRequest { payment_id: payment_id(placed), reason: reason.to_owned() };
-        Ok(self.payment.void(self.to_payment(cx, placed), request).await?.payment)
+        let request = VoidRequest { payment_id: payment_id(placed.order_id), reason: reason.to_owned() };
+        Ok(self.payment.void(self.to(cx, "payment", &placed.subject), request).await?.payment)
     }
 
     /// Payment knows whether the capture came first; the answer to the void says so.
-    async fn return_money(&self, cx: &Cx, placed: &OrderPlaced) -> Outcome {
-        match self.ask_void(cx, placed, order::CANCELLED_BY_CUSTOMER).await {
+    async fn return_money(&self, cx: &Cx, order: &Order, placed: &OrderPlaced) -> Outcome {
+        match self.ask_void(cx, placed, order.cancel_reason()).await {
             Ok(answer) => voided(answer),
-            Err(error) if is_recorded_refusal(&error, &["ALREADY_CAPTURED"]) => self.refund(cx, placed).await,
+            Err(error) if answers::is_recorded_refusal(&error, &["ALREADY_CAPTURED"]) => {
+                self.refund(cx, order, placed).await
+            }
             Err(error) => silent(&error),
         }
     }
 
-    async fn refund(&self, cx: &Cx, placed: &OrderPlaced) -> Outcome {
+    async fn refund(&self, cx: &Cx, order: &Order, placed: &OrderPlaced) -> Outcome {
+        let total = order.total().unwrap_or(placed.total);
         let request = RefundRequest {
-            payment_id: payment_id(placed),
+            payment_id: payment_id(placed.order_id),
             refund_id: REFUND_ID.to_owned(),
-            amount: Some(placed.total.into()),
-            reason: order::CANCELLED_BY_CUSTOMER.to_owned(),
+            amount: Some(total.into()),
+            reason: order.cancel_reason().to_owned(),
         };
-        let answer = self.payment.refund(self.to_payment(cx, placed), request).await;
-        refunded(answer.map(|answer| answer.payment), placed)
+        let answer = self.payment.refund(self.to(cx, "payment", &placed.subject), request).await;
+        refunded(answer.map(|answer| answer.payment), REFUND_ID, total)
     }
 
-    fn to_inventory(&self, cx: &Cx, placed: &OrderPlaced) -> Cx {
-        cx.for_call(self.identity.token_for("inventory", Some(&placed.subject)))
+    /// Gives shipping what is reserved, from where it lies. What is sold in advance is waited for.
+    async fn create_fulfilment(&self, cx: &Cx, order: &Order, placed: &OrderPlaced) -> Outcome {
+        let Some(delivery) = order.delivery() else { return Outcome::done() };
+        let request = GetReservationRequest { reservation_id: placed.order_id.to_string() };
+        let answer = self.inventory.get_reservation(self.to(cx, "inventory", &placed.subject), request).await;
+        let reservation = match answer.map(|answer| answer.reservation) {
+            Ok(Some(reservation)) => reservation,
+            Ok(None) => return unexpected("no reservation"),
+            Err(error) => return silent(&error),
+        };
+        if !reservation.backordered.is_empty() {
+            return Outcome::Waiting { on: "stock".into() };
+        }
+        let request = CreateFulfilmentRequest {
+            order_id: placed.order_id.to_string(),
+            rate_id: delivery.rate_id.to_string(),
+            lines: to_ship(order, reservation),
+        };
+        let answer = self.shipping.create_fulfilment(self.to(cx, "shipping", &placed.subject), request).await;
+        created(answer.map(|answer| answer.fulfilment), order.cancel_asked())
     }
 
-    fn to_payment(&self, cx: &Cx, placed: &OrderPlaced) -> Cx {
-        cx.for_call(self.identity.token_for("payment", Some(&placed.subject)))
+    /// Asks shipping to stop pieces, or all of it.
+    async fn stop(
+        &self,
+        cx: &Cx,
+        order_id: OrderId,
+        subject: &Arc<str>,
+        cancel_id: &str,
+        lines: Vec<LinePart>,
+    ) -> Outcome {
+        let request = CancelFulfilmentRequest {
+            order_id: order_id.to_string(),
+            cancel_id: cancel_id.to_owned(),
+            reason: order::CANCELLED_BY_CUSTOMER.to_owned(),
+            lines,
+        };
+        stopped(self.shipping.cancel_fulfilment(self.to(cx, "shipping", subject), request).await)
+    }
+
+    /// A call to a service on behalf of whose order it is.
+    fn to(&self, cx: &Cx, service: &'static str, subject: &Arc<str>) -> Cx {
+        cx.for_call(self.identity.token_for(service, Some(subject)))
     }
 }
 
@@ -230,30 +383,43 @@ impl Saga for Effects {
         intent: &Intent,
         outcome: &Outcome,
         attempt: u32,
-        _now: Timestamp,
+        now: Timestamp,
     ) -> Recording<order::OrderEvent> {
-        recording(order, order::record(order, intent, outcome, attempt))
+        self.recording(order, order::record(order, intent, outcome, attempt, now), now)
     }
 
     fn sagas<'a>(&'a self, order: &'a Order) -> Vec<(&'a Definition, &'a Progress)> {
-        vec![(place::definition(), order.place()), (cancel::definition(), order.cancel())]
+        vec![
+            (place::definition(order.place().version()), order.place()),
+            (fulfil::definition(), order.fulfil()),
+            (cancel::definition(order.cancel().version()), order.cancel()),
+        ]
     }
 
-    fn moved(&self, order: &Order, moves: Vec<Event>, _now: Timestamp) -> Recording<order::OrderEvent> {
-        recording(order, order::moved(order, moves))
+    fn moved(&self, order: &Order, moves: Vec<Event>, now: Timestamp) -> Recording<order::OrderEvent> {
+        self.recording(order, order::moved_by_hand(order, moves), now)
     }
 }
 
-/// The deadline has no meaning any more once the order is settled.
-fn recording(order: &Order, events: Vec<order::OrderEvent>) -> Recording<order::OrderEvent> {
-    let key = order.placed().filter(|_| place::ends_deadline(&events));
-    let cancel_timers = key.map(|placed| place::deadline_key(placed.order_id)).into_iter().collect();
-    Recording { events, cancel_timers, ..Recording::default() }
+impl Effects {
+    fn recording(
+        &self,
+        order: &Order,
+        events: Vec<order::OrderEvent>,
+        now: Timestamp,
+    ) -> Recording<order::OrderEvent> {
+        let timers = order::timers(order, &events, now, &self.windows);
+        Recording { events, set_timers: timers.set, cancel_timers: timers.cancel, ..Recording::default() }
+    }
 }
 
 /// The payment is made of the order's id, so it is the same for every attempt.
-fn payment_id(placed: &OrderPlaced) -> String {
-    PaymentId::from_uuid(placed.order_id.uuid()).to_string()
+fn payment_id(order_id: OrderId) -> String {
+    PaymentId::from_uuid(order_id.uuid()).to_string()
+}
+
+fn whole_seconds(duration: std::time::Duration) -> u32 {
+    u32::try_from(duration.as_secs()).expect("half an hour fits")
 }
 
 fn why_back(order: &Order) -> &str {
@@ -263,262 +429,23 @@ fn why_back(order: &Order) -> &str {
     }
 }
 
-/// A peer answered what its own contract forbids.
-fn unreadable(why: impl std::error::Error + Send + Sync + 'static) -> Error {
-    Error::internal(why)
+/// The reserved pieces with the titles that the customer saw.
+fn to_ship(order: &Order, reservation: Reservation) -> Vec<FulfilmentLine> {
+    let title = |line: u32| order.lines().iter().find(|known| known.line == line).map(|known| &known.title);
+    let to_ship = |line: souk_contracts::inventory::v1::AllocatedLine| FulfilmentLine {
+        line: line.line,
+        title: title(line.line).map(ToString::to_string).unwrap_or_default(),
+        sku: line.sku,
+        quantity: line.quantity,
+        location: line.location,
+    };
+    reservation.lines.into_iter().map(to_ship).collect()
 }
 
-fn listing(result: &VariantResult) -> Result<Listing, Error> {
-    let Some(variant) = &result.variant else { return Ok(Listing::Unknown) };
-    let title: Arc<str> = variant.title.as_str().into();
-    let Some(price) = &variant.price else { return Ok(Listing::Unpriced { title }) };
-    let Some(amount) = &price.amount else { return Ok(Listing::Unpriced { title }) };
-    let price_version = price.price_version;
-    Ok(Listing::Priced { title, price: money_from_proto(amount).map_err(unreadable)?, price_version })
-}
-
-fn silent(error: &Error) -> Outcome {
-    Outcome::unknown(format!("{}: {}", error.reason(), error.message()))
-}
-
-fn unexpected(what: impl std::fmt::Debug) -> Outcome {
-    Outcome::unknown(format!("an answer that fits no step: {what:?}"))
-}
-
-type Answer<T> = Result<Option<T>, Error>;
-
-/// What an answer to Reserve means.
-fn reserved(answer: Answer<Reservation>) -> Outcome {
-    match answer {
-        Err(error) => silent(&error),
-        Ok(None) => unexpected("no reservation"),
-        Ok(Some(reservation)) => match reservation.status() {
-            // An expired promise was still given; the commit asks whether it can be given again.
-            ReservationStatus::Held
-            | ReservationStatus::Committed
-            | ReservationStatus::PartiallyShipped
-            | ReservationStatus::Shipped
-            | ReservationStatus::Expired => Outcome::done(),
-            ReservationStatus::Refused | ReservationStatus::Released => no_stock(&reservation),
-            ReservationStatus::Unspecified => unexpected(reservation.status),
-        },
-    }
-}
-
-/// What an answer to Commit means.
-fn committed(answer: Answer<Reservation>) -> Outcome {
-    match answer {
-        Err(error) => silent(&error),
-        Ok(None) => unexpected("no reservation"),
-        Ok(Some(reservation)) => match reservation.status() {
-            ReservationStatus::Committed
-            | ReservationStatus::PartiallyShipped
-            | ReservationStatus::Shipped => Outcome::done(),
-            ReservationStatus::Refused | ReservationStatus::Released | ReservationStatus::Expired => {
-                no_stock(&reservation)
-            }
-            ReservationStatus::Held | ReservationStatus::Unspecified => unexpected(reservation.status),
-        },
-    }
-}
-
-/// What an answer to Release means.
-fn released(answer: Answer<Reservation>) -> Outcome {
-    match answer {
-        Err(error) => silent(&error),
-        Ok(None) => unexpected("no reservation"),
-        Ok(Some(reservation)) => match reservation.status() {
-            // All that is not given back has left the house.
-            ReservationStatus::Released
-            | ReservationStatus::Refused
-            | ReservationStatus::Expired
-            | ReservationStatus::Shipped => Outcome::done(),
-            ReservationStatus::Held
-            | ReservationStatus::Committed
-            | ReservationStatus::PartiallyShipped
-            | ReservationStatus::Unspecified => unexpected(reservation.status),
-        },
-    }
-}
-
-/// The order's reason for a refusal is inventory's own word, whatever that is: a word that is new there must
-/// not become a wrong one here.
-fn no_stock(reservation: &Reservation) -> Outcome {
-    let short = reservation.shortages.iter().take(SKUS_NAMED_MAX);
-    let detail: Vec<String> =
-        short.map(|s| format!("{}: {} of {}", s.sku, s.available.max(0), s.wanted)).collect();
-    match reservation.refusal_reason.as_str() {
-        "" => Outcome::refused("RESERVATION_EXPIRED", detail.join(", ")),
-        reason => Outcome::refused(reason, detail.join(", ")),
-    }
-}
-
-/// What an answer to Authorize means.
-fn authorized(answer: Answer<Payment>) -> Outcome {
-    match answer {
-        Err(error) => silent(&error),
-        Ok(None) => unexpected("no payment"),
-        Ok(Some(payment)) => match payment.status() {
-            PaymentStatus::Authorized | PaymentStatus::PartiallyCaptured | PaymentStatus::Captured => {
-                Outcome::done()
-            }
-            PaymentStatus::Declined => Outcome::refused("PAYMENT_DECLINED", payment.decline_code),
-            PaymentStatus::Voided => Outcome::refused("PAYMENT_DECLINED", "voided"),
-            PaymentStatus::Authorizing | PaymentStatus::Unknown => Outcome::unknown("the provider is silent"),
-            PaymentStatus::RequiresAction => Outcome::unknown("the customer has not acted yet"),
-            PaymentStatus::AuthExpired => Outcome::unknown("the promise has expired"),
-            PaymentStatus::PartiallyRefunded | PaymentStatus::Refunded | PaymentStatus::Unspecified => {
-                unexpected(payment.status)
-            }
-        },
-    }
-}
-
-/// What an answer to Capture means. A refusal is final only where payment records it.
-fn captured(answer: Answer<Payment>, placed: &OrderPlaced) -> Outcome {
-    match answer {
-        Err(error) if is_recorded_refusal(&error, &["CAPTURE_REFUSED", "PAYMENT_VOIDED"]) => {
-            Outcome::refused(error.reason(), error.message())
-        }
-        Err(error) => silent(&error),
-        Ok(None) => unexpected("no payment"),
-        Ok(Some(payment)) if is_total(payment.captured.as_ref(), placed) => Outcome::done(),
-        Ok(Some(payment)) => unexpected(payment.status),
-    }
-}
-
-/// What an answer to Void means.
-fn voided(payment: Option<Payment>) -> Outcome {
-    match payment.as_ref().map(Payment::status) {
-        // Nothing was promised, or the promise is given up: either way nothing is held.
-        Some(PaymentStatus::Voided | PaymentStatus::Declined) => Outcome::Done(cancel::VOIDED.into()),
-        other => unexpected(other),
-    }
-}
-
-/// What an answer to Refund means.
-fn refunded(answer: Answer<Payment>, placed: &OrderPlaced) -> Outcome {
-    match answer {
-        Err(error) if is_recorded_refusal(&error, &["REFUND_REFUSED"]) => {
-            Outcome::refused(error.reason(), error.message())
-        }
-        Err(error) => silent(&error),
-        Ok(None) => unexpected("no payment"),
-        Ok(Some(payment)) if is_total(payment.refunded.as_ref(), placed) => {
-            Outcome::Done(cancel::REFUNDED.into())
-        }
-        Ok(Some(payment)) => unexpected(payment.status),
-    }
-}
-
-/// Whether all of the order's money moved; the amount says so more plainly than a status, also when it is 0.
-fn is_total(moved: Option<&MoneyMessage>, placed: &OrderPlaced) -> bool {
-    moved.and_then(|money| money_from_proto(money).ok()) == Some(placed.total)
-}
-
-fn is_recorded_refusal(error: &Error, reasons: &[&str]) -> bool {
-    error.code() == Code::FailedPrecondition && reasons.contains(&error.reason())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::order::{OrderEvent, Place, place};
-    use crate::domain::samples::{at, gbp, of_cart, offer, order_id};
-    use souk_kernel::Money;
-
-    fn placed() -> Arc<OrderPlaced> {
-        let placing =
-            Place { order_id: order_id(), placed_by: "gst_1".into(), payment_method_token: "ok".into() };
-        let events = place(&Order::default(), &offer(of_cart()), &placing, at(0));
-        let OrderEvent::OrderPlaced(placed) = &events[0] else { panic!("{events:?}") };
-        placed.clone()
-    }
-
-    /// `done`, a refusal's reason, or `unknown`.
-    fn word(outcome: Outcome) -> String {
-        match outcome {
-            Outcome::Done(_) => "done".to_owned(),
-            Outcome::Refused { reason, .. } => reason,
-            Outcome::Unknown { .. } => "unknown".to_owned(),
-        }
-    }
-
-    #[test]
-    fn only_a_recorded_answer_of_inventory_counts() {
-        use ReservationStatus as Status;
-        let words = |status: Status, refusal_reason: &str| {
-            let answer = || {
-                let refusal_reason = refusal_reason.to_owned();
-                Ok(Some(Reservation { status: status.into(), refusal_reason, ..Reservation::default() }))
-            };
-            [reserved(answer()), committed(answer()), released(answer())].map(word)
-        };
-        let expired = "RESERVATION_EXPIRED";
-        assert_eq!(words(Status::Held, ""), ["done", "unknown", "unknown"]);
-        assert_eq!(words(Status::Committed, ""), ["done", "done", "unknown"]);
-        assert_eq!(words(Status::Expired, ""), ["done", expired, "done"]);
-        let released_word = "RESERVATION_RELEASED";
-        assert_eq!(words(Status::Released, released_word), [released_word, released_word, "done"]);
-        assert_eq!(
-            words(Status::Refused, "A_NEW_WORD")[0],
-            "A_NEW_WORD",
-            "what is new there is not wrong here"
-        );
-        assert_eq!(words(Status::Refused, "UNKNOWN_SKU"), ["UNKNOWN_SKU", "UNKNOWN_SKU", "done"]);
-        assert_eq!(words(Status::Unspecified, ""), ["unknown"; 3]);
-        assert_eq!([reserved(Ok(None)), committed(Ok(None)), released(Ok(None))].map(word), ["unknown"; 3]);
-    }
-
-    #[test]
-    fn only_a_recorded_answer_of_payment_counts() {
-        use PaymentStatus as Status;
-        let payment = |status: Status| Payment { status: status.into(), ..Payment::default() };
-        let authorize = |status| word(authorized(Ok(Some(payment(status)))));
-        assert_eq!(authorize(Status::Authorized), "done");
-        assert_eq!(authorize(Status::Declined), "PAYMENT_DECLINED");
-        assert_eq!(authorize(Status::Voided), "PAYMENT_DECLINED");
-        for silent in [Status::Authorizing, Status::Unknown, Status::Unspecified, Status::Refunded] {
-            assert_eq!(authorize(silent), "unknown", "{silent:?}");
-        }
-        let void = |status| word(voided(Some(payment(status))));
-        assert_eq!((void(Status::Voided).as_str(), void(Status::Declined).as_str()), ("done", "done"));
-        assert_eq!(
-            (void(Status::Authorized).as_str(), void(Status::Unknown).as_str()),
-            ("unknown", "unknown")
-        );
-    }
-
-    #[test]
-    fn money_has_moved_when_all_of_it_has() {
-        let placed = placed();
-        let moved = |minor| {
-            let money = Some(Money::new(minor, gbp()).into());
-            Payment { captured: money.clone(), refunded: money, ..Payment::default() }
-        };
-        let all = placed.total.minor_units();
-        for (minor, expected) in [(all, "done"), (all - 1, "unknown"), (0, "unknown")] {
-            assert_eq!(word(captured(Ok(Some(moved(minor))), &placed)), expected);
-            assert_eq!(word(refunded(Ok(Some(moved(minor))), &placed)), expected);
-        }
-        assert_eq!(word(captured(Ok(Some(Payment::default())), &placed)), "unknown");
-    }
-
-    #[test]
-    fn an_error_is_never_a_refusal_unless_payment_records_it() {
-        let codes = [Code::PermissionDenied, Code::InvalidArgument, Code::NotFound, Code::Unavailable];
-        let placed = placed();
-        for code in codes {
-            let error = || Error::new(code, "CAPTURE_REFUSED", "no");
-            assert_eq!(word(reserved(Err(error()))), "unknown");
-            assert_eq!(word(authorized(Err(error()))), "unknown");
-            assert_eq!(word(captured(Err(error()), &placed)), "unknown");
-        }
-        let error = |reason| Error::new(Code::FailedPrecondition, reason, "no");
-        assert_eq!(word(authorized(Err(error("PAYMENT_CONFLICT")))), "unknown");
-        assert_eq!(word(captured(Err(error("CAPTURE_REFUSED")), &placed)), "CAPTURE_REFUSED");
-        assert_eq!(word(captured(Err(error("PAYMENT_CONFLICT")), &placed)), "unknown");
-        assert_eq!(word(refunded(Err(error("REFUND_REFUSED")), &placed)), "REFUND_REFUSED");
-        assert_eq!(word(refunded(Err(error("CAPTURE_REFUSED")), &placed)), "unknown");
+/// What the customer is asked for, as the saga records it.
+fn asks(awaits: &Awaits) -> Outcome {
+    match serde_json::to_value(awaits) {
+        Ok(on) => Outcome::Waiting { on },
+        Err(error) => Outcome::unknown(error),
     }
 }

@@ -1,21 +1,26 @@
 //! The service as it is called: read the request, commit or query, answer.
+mod life;
+mod returns;
+mod watch;
+
 use crate::domain::order::{self, Cancel, Order, Place};
+use crate::domain::order::{PartialPolicy, Windows};
 use crate::domain::quote::{self, Accept, AskAgain, EXTERNAL_REF_SCOPE, Quote, QuoteCreated, Source};
-use crate::domain::{Caller, not_found};
-use crate::effects::Effects;
-use crate::proto::{self, Deal, Page};
+use crate::domain::{Caller, Terms, not_found};
+use crate::effects::{Destination, Effects};
+use crate::proto::{self, Deal, Page, Wish};
 use crate::{place, views};
 use futures_util::StreamExt;
 use prost::Message;
 use souk_contracts::order::v1::{self as pb, OrderService};
 use souk_contracts::terms::{OrderId, Quantity, QuoteId, Sku};
 use souk_eventstore::{
-    CommitError, CommitId, Committed, Decision, EventStore, Expected, Folded, Once, OnceRecord, Origin,
-    StreamId, Timer, Work,
+    CommitError, CommitId, Decision, EventStore, Expected, Folded, Once, OnceRecord, Origin, StreamId, Timer,
+    Work,
 };
 use souk_host::Resources;
 use souk_identity::Principal;
-use souk_kernel::{Code, Error, Ids, Money, Rejection, Timestamp};
+use souk_kernel::{Code, Error, Ids, Invalid, Money, Rejection, Timestamp};
 use souk_rpc::{BoxFuture, BoxStream, Cx};
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,34 +43,70 @@ pub struct Orders {
     ids: Ids,
     effects: Effects,
     quote_ttl: Duration,
+    windows: Windows,
 }
 
 impl Orders {
-    pub fn new(own: &Resources, quote_ttl: Duration) -> Self {
-        Self { store: own.store.clone(), ids: own.ids.clone(), effects: Effects::new(own), quote_ttl }
+    pub fn new(own: &Resources, quote_ttl: Duration, windows: Windows) -> Self {
+        let effects = Effects::new(own, windows);
+        Self { store: own.store.clone(), ids: own.ids.clone(), effects, quote_ttl, windows }
     }
 
     async fn create_quote(&self, cx: Cx, request: pb::CreateQuoteRequest) -> Result<pb::Quote, Error> {
         let principal = cx.principal()?;
-        let cart_id = proto::cart_id(&request)?;
-        let cart = self.effects.read_cart(&cx, principal.owner(), cart_id).await?;
-        let skus = cart.lines.iter().map(|line| &line.sku);
-        let listings = self.effects.listings(&cx, skus, &cart.market).await?;
-        let (lines, total) = quote::price_cart(&cart.lines, &listings)?;
-        let hash =
-            hash_of(principal.owner(), lines.iter().map(|l| (&l.sku, l.quantity, l.unit_minor)), total);
+        let owner = principal.owner();
+        let wish = proto::wish(&request)?;
+        let cart = self.effects.read_cart(&cx, owner, wish.cart_id).await?;
+        quote::refuse_empty(&cart.lines)?;
+        let to = self.destination(&cx, owner, &wish, cart.market.as_str()).await?;
+        let asked = (1..).zip(&cart.lines).map(|(number, line)| (number, &line.sku, line.quantity.get()));
+        let priced = self.effects.price(&cx, owner, &cart.market, asked, &wish.coupons, &to).await?;
+        let (lines, total) = quote::price_cart(&cart.lines, &priced.listings, priced.terms.as_ref())?;
+        quote::refuse_coupons(&priced.refused)?;
+        if priced.total.is_some_and(|theirs| theirs != total) {
+            return Err(Error::internal("the catalog's total is not the sum of its lines"));
+        }
+        let hash = hash_of(owner, lines.iter().map(|l| (&l.sku, l.quantity, l.unit_minor)), total);
         let offer = QuoteCreated {
             quote_id: self.ids.new_id(),
-            subject: principal.owner().into(),
-            source: Source::Cart { cart_id, version: cart.version },
+            subject: owner.into(),
+            source: Source::Cart { cart_id: wish.cart_id, version: cart.version },
             market: cart.market,
             lines,
             total,
+            terms: priced.terms.map(Arc::<Terms>::new),
             hash: hash.into(),
             expires_at: Timestamp::EPOCH,
         };
         let quote = self.record_offer(origin(&cx, principal), offer).await?;
         proto::quote(&quote).ok_or_else(gone)
+    }
+
+    /// Where it goes: to the rate's address, or where the caller says that tax is due.
+    async fn destination(
+        &self,
+        cx: &Cx,
+        owner: &str,
+        wish: &Wish,
+        market: &str,
+    ) -> Result<Destination, Error> {
+        let Some(rate_id) = &wish.rate_id else {
+            let (country, region) = (wish.country.clone(), wish.region.clone());
+            return Ok(Destination { country, region, ..Destination::default() });
+        };
+        let rate = self.effects.read_rate(cx, owner, rate_id).await?;
+        if rate.market != market {
+            return Err(Invalid::field("rateId", format!("is a rate of {}", rate.market)).into());
+        }
+        if rate.expires_at.is_some_and(|expires_at| expires_at <= self.store.now()) {
+            return Err(Rejection::new("RATE_EXPIRED", "the rate has expired; ask for new ones").into());
+        }
+        Ok(Destination {
+            country: rate.delivery.country.to_string(),
+            region: rate.delivery.region.to_string(),
+            shipping: Some(rate.price),
+            delivery: Some(rate.delivery),
+        })
     }
 
     /// Makes the promise; its end counts from the commit.
@@ -124,6 +165,7 @@ impl Orders {
             market: deal.market.clone(),
             lines,
             total,
+            terms: None,
             hash: hash.as_str().into(),
             expires_at: Timestamp::EPOCH,
         };
@@ -183,6 +225,7 @@ impl Orders {
             once: key_of(principal, PLACE_ORDER, key, &request),
             placed_by: principal.subject.as_str().into(),
             payment_method_token: acceptance.payment_method_token.as_str().into(),
+            partial_policy: acceptance.partial_policy,
         };
         let (quote, placed) = (placing.quote.clone(), StreamId::of::<Order>(placing.order_id));
         let committed = self.store.commit(self.placing_work(origin(&cx, principal), placing)).await?;
@@ -285,6 +328,7 @@ impl Orders {
     }
 
     fn cancelling_work(&self, origin: Origin, stream: StreamId, once: KeyUse, cancel: Cancel) -> Work {
+        let windows = self.windows;
         Work::new(CommitId::new(self.ids.uuid()), origin)
             .read::<Order>(&stream)
             .once(once.principal.clone(), CANCEL_ORDER, once.key.clone())
@@ -293,25 +337,12 @@ impl Orders {
                     return same_request(known, &once.request_hash).map(|()| Decision::new());
                 }
                 // The deadline stays: it has no meaning for a saga that turns back, and its end cancels it.
-                let events = order::cancel(&facts.state::<Order>(&stream), &cancel)?;
+                let order = facts.state::<Order>(&stream);
+                let events = order::cancel(&order, &cancel)?;
                 let decision = Decision::new().record_once(once.record(stream.id(), now));
-                Ok(decision.append(&stream, Expected::Exists, events))
+                let timers = order::timers(&order, &events, now, &windows);
+                Ok(timers.add_to(decision.append(&stream, Expected::Exists, events)))
             })
-    }
-
-    /// The durable deadline of an order's place saga is over.
-    pub async fn deadline_passed(&self, timer: Timer) -> Result<(), CommitError> {
-        let stream = StreamId::new(<Order as souk_decider::Aggregate>::CATEGORY, &timer.payload);
-        let generation = timer.generation.to_string();
-        let id = CommitId::derived(&["timer", &timer.key, &generation]);
-        let origin = Origin::by("svc:order").causation(timer.key.clone());
-        let work = Work::new(id, origin).read::<Order>(&stream).decide(move |facts, _| {
-            let order = facts.state::<Order>(&stream);
-            let events = order::deadline_passed(&order);
-            let decision = Decision::new().timer_fired(timer.key.clone(), timer.generation);
-            Ok(decision.append(&stream, Expected::Exists, events))
-        });
-        self.store.commit(work).await.map(|_: Committed| ())
     }
 }
 
@@ -324,6 +355,7 @@ struct Placing {
     once: KeyUse,
     placed_by: Arc<str>,
     payment_method_token: Arc<str>,
+    partial_policy: PartialPolicy,
 }
 
 impl Placing {
@@ -340,6 +372,7 @@ impl Placing {
             order_id: self.order_id,
             placed_by: self.placed_by.clone(),
             payment_method_token: self.payment_method_token.clone(),
+            partial_policy: self.partial_policy,
         };
         let placed = order::place(&Order::default(), offer, &place, now);
         let deadline = Timer {
@@ -504,126 +537,144 @@ impl OrderService for Orders {
             async move { Ok(pb::CancelOrderResponse { order: Some(self.cancel_order(cx, request).await?) }) },
         )
     }
-}
 
-mod watch {
-    //! Waiting for an order to move: until it settles, for whoever placed it, and transition by transition, for
-    //! whoever watches it. Both look at the store again whenever its head moves.
-    use crate::domain::Order;
-    use crate::proto;
-    use souk_contracts::order::v1::WatchOrderResponse;
-    use souk_decider::Aggregate;
-    use souk_eventstore::{EventStore, Folded, Position, StreamId};
-    use souk_kernel::Error;
-    use souk_rpc::Cx;
-    use std::collections::VecDeque;
-    use std::time::Duration;
-    use tokio::sync::watch::Receiver;
-    use tokio::time::Instant;
-
-    /// The longest that a caller may wait for an order to settle.
-    pub const WAIT_MAX: Duration = Duration::from_secs(30);
-    /// What the wait leaves of the caller's time, so that there is an answer.
-    const ANSWER_MARGIN: Duration = Duration::from_millis(100);
-    /// How many events are read at once.
-    const EVENTS_PER_READ: usize = 100;
-
-    /// The order once it is settled, or as it is when the caller's patience ends.
-    pub async fn settled(
-        store: &EventStore,
-        stream: &StreamId,
-        mut order: Folded<Order>,
-        cx: &Cx,
-    ) -> Result<Folded<Order>, Error> {
-        let Some(wait) = cx.wait() else { return Ok(order) };
-        let until = Instant::now() + wait.min(WAIT_MAX).min(cx.remaining().saturating_sub(ANSWER_MARGIN));
-        let mut head = store.head();
-        loop {
-            head.borrow_and_update();
-            if order.label().is_settled() {
-                return Ok(order);
-            }
-            order = store.state::<Order>(stream).await?;
-            if order.label().is_settled() {
-                return Ok(order);
-            }
-            match tokio::time::timeout_at(until, head.changed()).await {
-                Ok(Ok(())) => {}
-                Ok(Err(_)) | Err(_) => return Ok(order),
-            }
-        }
-    }
-
-    /// Every transition after a sequence, then live until nothing is left to come.
-    pub fn transitions(
-        store: EventStore,
-        stream: StreamId,
-        after_sequence: u64,
-    ) -> impl futures_util::Stream<Item = Result<WatchOrderResponse, Error>> + Send + 'static {
-        let head = store.head();
-        let watcher = Watcher {
-            store,
-            stream,
-            after_sequence,
-            head,
-            order: Order::default(),
-            version: 0,
-            ready: VecDeque::new(),
-        };
-        futures_util::stream::unfold(Some(watcher), |watcher| async move {
-            let mut watcher = watcher?;
-            match watcher.next().await {
-                Ok(Some(transition)) => Some((Ok(transition), Some(watcher))),
-                Ok(None) => None,
-                Err(error) => Some((Err(error), None)),
-            }
+    fn confirm_partial(
+        &self,
+        cx: Cx,
+        request: pb::ConfirmPartialRequest,
+    ) -> BoxFuture<'_, Result<pb::ConfirmPartialResponse, Error>> {
+        Box::pin(async move {
+            Ok(pb::ConfirmPartialResponse { order: Some(self.confirm_partial(cx, request).await?) })
         })
     }
 
-    struct Watcher {
-        store: EventStore,
-        stream: StreamId,
-        after_sequence: u64,
-        head: Receiver<Position>,
-        /// The state after the events that were read so far.
-        order: Order,
-        version: u64,
-        ready: VecDeque<WatchOrderResponse>,
+    fn cancel_lines(
+        &self,
+        cx: Cx,
+        request: pb::CancelLinesRequest,
+    ) -> BoxFuture<'_, Result<pb::CancelLinesResponse, Error>> {
+        Box::pin(
+            async move { Ok(pb::CancelLinesResponse { order: Some(self.cancel_lines(cx, request).await?) }) },
+        )
     }
 
-    impl Watcher {
-        async fn next(&mut self) -> Result<Option<WatchOrderResponse>, Error> {
-            loop {
-                if let Some(transition) = self.ready.pop_front() {
-                    return Ok(Some(transition));
-                }
-                self.head.borrow_and_update();
-                // The head moves with every commit of the service; the cached version tells for nothing
-                // whether this order moved.
-                let moved = self.store.state::<Order>(&self.stream).await?.version() > self.version;
-                if moved {
-                    self.read().await?;
-                    continue;
-                }
-                if self.order.is_over() || self.head.changed().await.is_err() {
-                    return Ok(None);
-                }
-            }
-        }
+    fn hold_order(
+        &self,
+        cx: Cx,
+        request: pb::HoldOrderRequest,
+    ) -> BoxFuture<'_, Result<pb::HoldOrderResponse, Error>> {
+        Box::pin(
+            async move { Ok(pb::HoldOrderResponse { order: Some(self.hold_order(cx, request).await?) }) },
+        )
+    }
 
-        /// Folds what is new.
-        async fn read(&mut self) -> Result<(), Error> {
-            let events = self.store.read_stream(&self.stream, self.version, EVENTS_PER_READ).await?;
-            for recorded in &events {
-                let event = recorded.event()?;
-                let what = self.order.transition(&event);
-                self.order.evolve(&event);
-                self.version = recorded.version;
-                if let Some(what) = what.filter(|_| recorded.version > self.after_sequence) {
-                    self.ready.push_back(proto::transition(what, &self.order, recorded.time));
-                }
-            }
-            Ok(())
-        }
+    fn release_hold(
+        &self,
+        cx: Cx,
+        request: pb::ReleaseHoldRequest,
+    ) -> BoxFuture<'_, Result<pb::ReleaseHoldResponse, Error>> {
+        Box::pin(
+            async move { Ok(pb::ReleaseHoldResponse { order: Some(self.release_hold(cx, request).await?) }) },
+        )
+    }
+
+    fn get_order_as_of(
+        &self,
+        _cx: Cx,
+        request: pb::GetOrderAsOfRequest,
+    ) -> BoxFuture<'_, Result<pb::GetOrderAsOfResponse, Error>> {
+        Box::pin(
+            async move { Ok(pb::GetOrderAsOfResponse { order: Some(self.get_order_as_of(request).await?) }) },
+        )
+    }
+
+    fn request_return(
+        &self,
+        cx: Cx,
+        request: pb::RequestReturnRequest,
+    ) -> BoxFuture<'_, Result<pb::RequestReturnResponse, Error>> {
+        Box::pin(async move {
+            Ok(pb::RequestReturnResponse { r#return: Some(self.request_return(cx, request).await?) })
+        })
+    }
+
+    fn get_return(
+        &self,
+        cx: Cx,
+        request: pb::GetReturnRequest,
+    ) -> BoxFuture<'_, Result<pb::GetReturnResponse, Error>> {
+        Box::pin(
+            async move { Ok(pb::GetReturnResponse { r#return: Some(self.get_return(cx, request).await?) }) },
+        )
+    }
+
+    fn cancel_return(
+        &self,
+        cx: Cx,
+        request: pb::CancelReturnRequest,
+    ) -> BoxFuture<'_, Result<pb::CancelReturnResponse, Error>> {
+        Box::pin(async move {
+            Ok(pb::CancelReturnResponse { r#return: Some(self.cancel_return(cx, request).await?) })
+        })
+    }
+
+    fn approve_return(
+        &self,
+        cx: Cx,
+        request: pb::ApproveReturnRequest,
+    ) -> BoxFuture<'_, Result<pb::ApproveReturnResponse, Error>> {
+        Box::pin(async move {
+            Ok(pb::ApproveReturnResponse { r#return: Some(self.approve_return(cx, request).await?) })
+        })
+    }
+
+    fn reject_return(
+        &self,
+        cx: Cx,
+        request: pb::RejectReturnRequest,
+    ) -> BoxFuture<'_, Result<pb::RejectReturnResponse, Error>> {
+        Box::pin(async move {
+            Ok(pb::RejectReturnResponse { r#return: Some(self.reject_return(cx, request).await?) })
+        })
+    }
+
+    fn receive_return(
+        &self,
+        cx: Cx,
+        request: pb::ReceiveReturnRequest,
+    ) -> BoxFuture<'_, Result<pb::ReceiveReturnResponse, Error>> {
+        Box::pin(async move {
+            Ok(pb::ReceiveReturnResponse { r#return: Some(self.receive_return(cx, request).await?) })
+        })
+    }
+
+    fn inspect_return(
+        &self,
+        cx: Cx,
+        request: pb::InspectReturnRequest,
+    ) -> BoxFuture<'_, Result<pb::InspectReturnResponse, Error>> {
+        Box::pin(async move {
+            Ok(pb::InspectReturnResponse { r#return: Some(self.inspect_return(cx, request).await?) })
+        })
+    }
+
+    fn record_return(
+        &self,
+        cx: Cx,
+        request: pb::RecordReturnRequest,
+    ) -> BoxFuture<'_, Result<pb::RecordReturnResponse, Error>> {
+        Box::pin(async move {
+            Ok(pb::RecordReturnResponse { r#return: Some(self.record_return(cx, request).await?) })
+        })
+    }
+
+    fn list_returns(
+        &self,
+        cx: Cx,
+        request: pb::ListReturnsRequest,
+    ) -> BoxFuture<'_, Result<pb::ListReturnsResponse, Error>> {
+        Box::pin(
+            async move { Ok(pb::ListReturnsResponse { returns: self.list_returns(cx, request).await? }) },
+        )
     }
 }

@@ -1,9 +1,10 @@
 //! What must hold of quotes and orders, whenever it is looked at. Tests and `souk verify` use the same
 //! predicates.
-use crate::domain::order::{Label, Order, Payment};
+use crate::domain::order::{Fulfilment, Label, Order, Payment};
 use crate::domain::sum;
 use souk_contracts::terms::{OrderId, QuoteId, Sku};
 use souk_kernel::Money;
+use souk_saga::Progress;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ pub struct OrderFacts {
     pub label: Label,
     pub payment: Payment,
     pub total: Money,
-    /// Pieces by SKU, summed over the lines.
+    /// The pieces that are still sold, by SKU, summed over the lines; what was shipped of them included.
     pub pieces: BTreeMap<Sku, u64>,
     /// Whether a saga still has something to do.
     pub saga_open: bool,
@@ -25,14 +26,17 @@ pub struct OrderFacts {
     pub by_hand: bool,
     pub reason: String,
     pub external_ref: Arc<str>,
+    /// Whether it is shipped, and what was taken parcel by parcel.
+    pub ships: bool,
+    pub captured_minor: i64,
 }
 
 /// The facts of an order; `None` when there is no such order.
 pub fn facts(order: &Order) -> Option<OrderFacts> {
     let placed = order.placed()?;
     let mut pieces = BTreeMap::new();
-    for line in placed.lines.iter() {
-        *pieces.entry(line.sku.clone()).or_insert(0) += u64::from(line.quantity.get());
+    for (line, sold) in order.sold().0.into_iter().filter(|(_, sold)| *sold > 0) {
+        *pieces.entry(line.sku).or_insert(0) += u64::from(sold);
     }
     Some(OrderFacts {
         order_id: placed.order_id,
@@ -40,19 +44,39 @@ pub fn facts(order: &Order) -> Option<OrderFacts> {
         subject: placed.subject.clone(),
         label: order.label(),
         payment: order.payment(),
-        total: placed.total,
+        total: order.total().unwrap_or(placed.total),
         pieces,
-        saga_open: order.place().is_open() || order.cancel().is_open(),
+        saga_open: order.has_open_saga(),
         needs_attention: order.needs_attention(),
-        by_hand: order.place().was_settled_by_hand() || order.cancel().was_settled_by_hand(),
+        by_hand: [order.place(), order.cancel(), order.fulfil()]
+            .into_iter()
+            .any(Progress::was_settled_by_hand),
         reason: order.reason().0.to_owned(),
         external_ref: placed.external_ref.clone(),
+        ships: order.delivery().is_some(),
+        captured_minor: order.captured_minor(),
     })
 }
 
-/// I-OR-1: an order's total is the sum of its lines.
+/// I-OR-1: an order's total is the sum of its lines less discounts, with shipping and the tax that is not in the
+/// prices; as it was placed, and as it is since the customer took a part of it.
 pub fn total_is_sum_of_lines(order: &Order) -> bool {
-    order.placed().is_none_or(|placed| sum(&placed.lines, placed.total.currency()) == Ok(placed.total))
+    let Some(placed) = order.placed() else { return true };
+    let currency = placed.total.currency();
+    let as_placed = sum(&placed.lines, placed.terms.as_deref(), currency) == Ok(placed.total);
+    let agreed = sum(order.lines(), order.terms().map(AsRef::as_ref), currency);
+    as_placed && agreed.ok() == order.agreed_total()
+}
+
+/// I-OR-3: what was taken is what the parcels that are paid for owe, and never more than the order costs; once
+/// all of it has left and is paid for, exactly that.
+pub fn captured_is_what_left(order: &Order) -> bool {
+    let paid = order.parcels().iter().filter(|parcel| parcel.is_paid);
+    let owed: i64 = paid.map(|parcel| parcel.shipped.amount.minor_units()).sum();
+    let all_paid = order.parcels().iter().all(|parcel| parcel.is_paid);
+    let total = order.total().map_or(0, |total| total.minor_units());
+    let all_left = order.parcels().iter().any(|parcel| parcel.shipped.is_last);
+    owed == order.captured_minor() && owed <= total && (!(all_left && all_paid) || owed == total)
 }
 
 /// I-OR-5: a quote has one order. Answers the quotes that have more.
@@ -64,11 +88,22 @@ pub fn quotes_with_two_orders<'a>(orders: impl Iterator<Item = &'a OrderFacts>) 
     counts.into_iter().filter(|(_, count)| *count > 1).map(|(quote_id, _)| quote_id).collect()
 }
 
-/// I-OR-6: an order that is not settled has an open saga to settle it, and one that came to nothing has none.
+/// I-OR-6: an order that is not settled has an open saga to settle it or waits for a timer or a parcel, and one
+/// that came to nothing has none.
 pub fn saga_fits_status(facts: &OrderFacts) -> bool {
+    let is_free = facts.total.minor_units() == 0;
     match facts.label {
-        Label::Pending | Label::Cancelling => facts.saga_open,
-        Label::Confirmed => facts.saga_open || facts.payment == Payment::Captured || facts.by_hand,
+        Label::Pending | Label::Cancelling | Label::AwaitingCustomer => facts.saga_open,
+        Label::Confirmed => {
+            let is_paid = matches!(facts.payment, Payment::Captured | Payment::Disputed);
+            facts.saga_open || facts.ships || is_free || is_paid || facts.by_hand
+        }
+        Label::Processing
+        | Label::PartiallyShipped
+        | Label::Shipped
+        | Label::Delivered
+        | Label::OnHold
+        | Label::Completed => facts.ships,
         Label::Rejected | Label::Cancelled => !facts.saga_open,
     }
 }
@@ -76,11 +111,26 @@ pub fn saga_fits_status(facts: &OrderFacts) -> bool {
 /// An order that came to nothing holds no money: I-OR-4 as far as this service knows.
 pub fn nothing_kept(facts: &OrderFacts) -> bool {
     match facts.label {
-        Label::Pending | Label::Confirmed | Label::Cancelling => true,
+        Label::Pending
+        | Label::AwaitingCustomer
+        | Label::Confirmed
+        | Label::Processing
+        | Label::PartiallyShipped
+        | Label::Shipped
+        | Label::Delivered
+        | Label::Completed
+        | Label::OnHold
+        | Label::Cancelling => true,
         Label::Rejected | Label::Cancelled if facts.by_hand => true,
         Label::Rejected | Label::Cancelled => match facts.payment {
             Payment::None | Payment::Voided | Payment::Refunded => true,
-            Payment::Authorized | Payment::Captured => false,
+            Payment::Pending
+            | Payment::Authorized
+            | Payment::PartiallyCaptured
+            | Payment::Captured
+            | Payment::PartiallyRefunded
+            | Payment::Failed
+            | Payment::Disputed => false,
         },
     }
 }
@@ -93,6 +143,7 @@ pub struct Listed {
     pub subject: String,
     pub status: Label,
     pub payment: Payment,
+    pub fulfilment: Fulfilment,
     pub reason: String,
     pub sequence: u64,
     pub needs_attention: bool,
@@ -108,10 +159,11 @@ pub fn row_is_fold(row: &Listed, order: &Order) -> bool {
             subject: placed.subject.to_string(),
             status: order.label(),
             payment: order.payment(),
+            fulfilment: order.fulfilment(),
             reason: order.reason().0.to_owned(),
             sequence: order.sequence(),
             needs_attention: order.needs_attention(),
-            total: placed.total,
+            total: order.total().unwrap_or(placed.total),
         };
         *row == folded
     })

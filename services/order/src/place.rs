@@ -1,18 +1,24 @@
-//! The place saga: reserve stock, authorise payment, commit the reservation (the pivot), capture. This file
-//! holds its steps and what its moves mean for the order; the calls stand in `effects.rs`.
+//! The place saga: redeem coupons, reserve stock, authorise payment, commit the reservation (the pivot),
+//! capture. This file holds its steps and what its moves mean for the order; the calls stand in `effects.rs`.
 //!
-//! The order is confirmed by the commit that records the pivot: a customer does not wait for the capture.
+//! The order is confirmed by the commit that records the pivot: a customer does not wait for the capture. What
+//! is shipped is captured parcel by parcel (`dispatch.rs`).
 use crate::cancel;
 use crate::domain::order::{
-    CANCELLED_BY_CUSTOMER, ConfirmedLine, Order, OrderCancelled, OrderConfirmed, OrderEvent, OrderPlaced,
-    OrderRejected,
+    Awaits, ConfirmedLine, Order, OrderAwaitingCustomer, OrderCancelled, OrderConfirmed, OrderEvent,
+    OrderPlaced, OrderRejected, Remainder,
 };
 use souk_contracts::terms::OrderId;
+use souk_decider::Aggregate;
 use souk_kernel::Timestamp;
 use souk_saga::{Definition, Event, Intent, Outcome, Phase};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+/// The saga's name.
+pub const NAME: &str = "place";
+/// Counts the coupons; undone by giving them back.
+pub const REDEEM: &str = "redeem";
 /// Promises the stock; undone by a release.
 pub const RESERVE: &str = "reserve";
 /// Promises the money; undone by a void.
@@ -24,15 +30,40 @@ pub const CAPTURE: &str = "capture";
 
 /// How long the saga may take to its pivot, and how long the reservation holds.
 pub const DEADLINE: Duration = Duration::from_secs(30 * 60);
+/// How long the customer may take to act.
+pub const CUSTOMER_WITHIN: Duration = Duration::from_secs(15 * 60);
 /// The kind of the timer that ends at the deadline.
 pub const DEADLINE_TIMER: &str = "place_deadline";
 
-static DEFINITION: LazyLock<Definition> =
-    LazyLock::new(|| Definition::start("place", 1).step(RESERVE).step(AUTHORIZE).pivot(COMMIT).then(CAPTURE));
+/// The saga by version. The first is a plain sale's; the others have a step more for coupons, or one less where
+/// what is shipped is captured later, or nothing is to be paid.
+static DEFINITIONS: LazyLock<[Definition; 6]> = LazyLock::new(|| {
+    let start = |version| Definition::start(NAME, version);
+    [
+        start(1).step(RESERVE).step(AUTHORIZE).pivot(COMMIT).then(CAPTURE),
+        start(2).step(REDEEM).step(RESERVE).step(AUTHORIZE).pivot(COMMIT).then(CAPTURE),
+        start(3).step(RESERVE).step(AUTHORIZE).pivot(COMMIT),
+        start(4).step(REDEEM).step(RESERVE).step(AUTHORIZE).pivot(COMMIT),
+        start(5).step(RESERVE).pivot(COMMIT),
+        start(6).step(REDEEM).step(RESERVE).pivot(COMMIT),
+    ]
+});
 
-/// The saga's steps.
-pub fn definition() -> &'static Definition {
-    &DEFINITION
+/// The steps of a saga that began on this version; before it begins, those of the plain sale.
+pub fn definition(version: u16) -> &'static Definition {
+    DEFINITIONS.iter().find(|known| known.version() == version).unwrap_or(&DEFINITIONS[0])
+}
+
+/// The version that a new order begins on: chosen by what it has.
+pub fn definition_of(placed: &OrderPlaced) -> &'static Definition {
+    let redeems = !placed.coupons().is_empty();
+    let is_free = placed.total.minor_units() == 0;
+    let plain = match (is_free, placed.delivery().is_some()) {
+        (true, _) => 5,
+        (false, true) => 3,
+        (false, false) => 1,
+    };
+    definition(if redeems { plain + 1 } else { plain })
 }
 
 /// The key of an order's deadline timer.
@@ -46,8 +77,38 @@ pub fn deadline(now: Timestamp) -> Timestamp {
 }
 
 /// What to record about an attempt.
-pub fn record(order: &Order, intent: &Intent, outcome: &Outcome, attempt: u32) -> Vec<OrderEvent> {
-    with_consequences(order, order.place().record(definition(), intent, outcome, attempt))
+pub fn record(
+    order: &Order,
+    intent: &Intent,
+    outcome: &Outcome,
+    attempt: u32,
+    now: Timestamp,
+) -> Vec<OrderEvent> {
+    let definition = definition(order.place().version());
+    let moves = order.place().record(definition, intent, outcome, attempt);
+    let asked = match outcome {
+        Outcome::Waiting { on } if order.awaits().is_none() => {
+            let is_outstanding = order.place().outstanding(definition).contains(intent);
+            let awaits = serde_json::from_value::<Awaits>(on.clone()).ok().filter(|_| is_outstanding);
+            awaits.and_then(|awaits| ask_customer(order, awaits, now))
+        }
+        Outcome::Done(output) if intent.step == RESERVE && !moves.is_empty() => {
+            let remainder = serde_json::from_value::<Arc<Remainder>>(output.clone()).ok();
+            remainder.and_then(|remainder| ask_customer(order, Awaits::Consent { remainder }, now))
+        }
+        Outcome::Waiting { .. } | Outcome::Done(_) | Outcome::Refused { .. } | Outcome::Unknown { .. } => {
+            None
+        }
+    };
+    with_consequences(order, moves).into_iter().chain(asked).collect()
+}
+
+/// The customer has their own time, within that of the sale.
+fn ask_customer(order: &Order, awaits: Awaits, now: Timestamp) -> Option<OrderEvent> {
+    let placed = order.placed()?;
+    let until = now.plus(CUSTOMER_WITHIN).min(deadline(placed.placed_at));
+    let (order_id, subject) = (placed.order_id, placed.subject.clone());
+    Some(OrderEvent::OrderAwaitingCustomer(OrderAwaitingCustomer { order_id, subject, awaits, until }))
 }
 
 /// The saga's moves with what they mean for the order, for one commit.
@@ -67,23 +128,19 @@ pub fn with_consequences(order: &Order, moves: Vec<Event>) -> Vec<OrderEvent> {
         events.extend(consequence);
         if confirmed && order.cancel_asked() {
             // The cancel that came while the pivot was in doubt: there is no moment without an open saga.
-            events.extend(cancel::take_over(&progress));
+            let mut after = order.clone();
+            events.iter().for_each(|event| after.evolve(event));
+            events.extend(cancel::take_over(&after, &progress));
         }
     }
     events
 }
 
-/// Whether the events leave the deadline without a meaning.
-pub fn ends_deadline(events: &[OrderEvent]) -> bool {
-    events.iter().any(|event| match event {
-        OrderEvent::OrderConfirmed(_) | OrderEvent::OrderRejected(_) | OrderEvent::OrderCancelled(_) => true,
-        OrderEvent::OrderPlaced(_) | OrderEvent::SagaMoved(_) | OrderEvent::CancelRequested(_) => false,
-    })
-}
-
 fn consequence(order: &Order, placed: &OrderPlaced, moved: &Event, detail: &str) -> Option<OrderEvent> {
     match moved {
-        Event::StepDone { step, .. } if step == COMMIT => Some(OrderEvent::OrderConfirmed(confirmed(placed))),
+        Event::StepDone { step, .. } if step == COMMIT => {
+            Some(OrderEvent::OrderConfirmed(confirmed(order, placed)))
+        }
         Event::Undone { reason, .. } => Some(turned_back(order, placed, reason, detail)),
         // A person ended it on the way back; after the pivot the order stays what it is.
         Event::Abandoned { .. } => match order.place().phase() {
@@ -106,9 +163,9 @@ fn consequence(order: &Order, placed: &OrderPlaced, moved: &Event, detail: &str)
     }
 }
 
-fn confirmed(placed: &OrderPlaced) -> OrderConfirmed {
-    let lines: Arc<[ConfirmedLine]> = placed
-        .lines
+fn confirmed(order: &Order, placed: &OrderPlaced) -> OrderConfirmed {
+    let lines: Arc<[ConfirmedLine]> = order
+        .lines()
         .iter()
         .map(|line| ConfirmedLine {
             line: line.line,
@@ -122,7 +179,7 @@ fn confirmed(placed: &OrderPlaced) -> OrderConfirmed {
         quote_id: placed.quote_id,
         cart_id: placed.cart_id,
         subject: placed.subject.clone(),
-        total: placed.total,
+        total: order.total().unwrap_or(placed.total),
         lines,
     }
 }
@@ -131,7 +188,7 @@ fn confirmed(placed: &OrderPlaced) -> OrderConfirmed {
 fn turned_back(order: &Order, placed: &OrderPlaced, reason: &str, detail: &str) -> OrderEvent {
     let (order_id, subject) = (placed.order_id, placed.subject.clone());
     if order.cancel_asked() {
-        let reason = CANCELLED_BY_CUSTOMER.to_owned();
+        let reason = order.cancel_reason().to_owned();
         return OrderEvent::OrderCancelled(OrderCancelled { order_id, subject, reason });
     }
     let (reason, detail) = (reason.to_owned(), detail.to_owned());

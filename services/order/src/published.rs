@@ -1,21 +1,36 @@
-//! What others hear of: confirmed, rejected and cancelled orders. Each public event is made of one private
-//! event alone, so it is the same whenever it is asked for.
-use crate::domain::order::{OrderConfirmed, OrderEvent};
+//! What others hear of an order's life. Each public event is made of one private event alone, so it is the same
+//! whenever it is asked for.
+use crate::domain::order::{
+    Awaits, OrderAwaitingCustomer, OrderConfirmed, OrderEvent, OrderLineCancelled, ParcelShipped,
+};
 use prost::Message;
 use souk_contracts::order::v1 as pb;
+use souk_contracts::terms::OrderId;
 use souk_eventstore::{PublicEvent, Publish, Recorded};
+use souk_kernel::Money;
+use souk_rpc::time;
 
 /// The full names of the published messages.
 pub const ORDER_CONFIRMED: &str = "souk.order.v1.OrderConfirmed";
 pub const ORDER_REJECTED: &str = "souk.order.v1.OrderRejected";
 pub const ORDER_CANCELLED: &str = "souk.order.v1.OrderCancelled";
+pub const ORDER_AWAITING_CUSTOMER: &str = "souk.order.v1.OrderAwaitingCustomer";
+pub const ORDER_PROCESSING_STARTED: &str = "souk.order.v1.OrderProcessingStarted";
+pub const ORDER_PARTIALLY_SHIPPED: &str = "souk.order.v1.OrderPartiallyShipped";
+pub const ORDER_SHIPPED: &str = "souk.order.v1.OrderShipped";
+pub const ORDER_DELIVERED: &str = "souk.order.v1.OrderDelivered";
+pub const ORDER_COMPLETED: &str = "souk.order.v1.OrderCompleted";
+pub const ORDER_LINE_CANCELLED: &str = "souk.order.v1.OrderLineCancelled";
+pub const ORDER_HELD: &str = "souk.order.v1.OrderHeld";
+pub const ORDER_RELEASED: &str = "souk.order.v1.OrderReleased";
+pub const ORDER_NEEDS_ATTENTION: &str = "souk.order.v1.OrderNeedsAttention";
 
 /// What the store asks in each commit.
 pub fn publish() -> Publish {
     Publish(|recorded: &Recorded| {
-        // Most events are neither, and a kind is cheaper to look at than an event.
-        let published = matches!(&*recorded.kind, "OrderConfirmed" | "OrderRejected" | "OrderCancelled");
-        let event = published.then(|| recorded.of::<crate::domain::Order>()).flatten()?;
+        // Most events are not published, and a kind is cheaper to look at than an event.
+        let private = matches!(&*recorded.kind, "OrderPlaced" | "SagaMoved" | "CancelRequested");
+        let event = (!private).then(|| recorded.of::<crate::domain::Order>()).flatten()?;
         public(&event)
     })
 }
@@ -26,23 +41,109 @@ fn public(event: &OrderEvent) -> Option<PublicEvent> {
             Some(PublicEvent { kind: ORDER_CONFIRMED, data: confirmed(event).encode_to_vec() })
         }
         OrderEvent::OrderRejected(event) => {
-            let message = pb::OrderRejected {
-                order_id: event.order_id.to_string(),
-                subject: event.subject.to_string(),
-                reason: event.reason.clone(),
-            };
+            let (order_id, subject) = whose(event.order_id, &event.subject);
+            let message = pb::OrderRejected { order_id, subject, reason: event.reason.clone() };
             Some(PublicEvent { kind: ORDER_REJECTED, data: message.encode_to_vec() })
         }
         OrderEvent::OrderCancelled(event) => {
-            let message = pb::OrderCancelled {
-                order_id: event.order_id.to_string(),
-                subject: event.subject.to_string(),
-                reason: event.reason.clone(),
-            };
+            let (order_id, subject) = whose(event.order_id, &event.subject);
+            let message = pb::OrderCancelled { order_id, subject, reason: event.reason.clone() };
             Some(PublicEvent { kind: ORDER_CANCELLED, data: message.encode_to_vec() })
         }
-        OrderEvent::OrderPlaced(_) | OrderEvent::SagaMoved(_) | OrderEvent::CancelRequested(_) => None,
+        OrderEvent::OrderAwaitingCustomer(event) => Some(awaiting(event)),
+        OrderEvent::OrderProcessingStarted(event) => {
+            let (order_id, subject) = whose(event.order_id, &event.subject);
+            let message = pb::OrderProcessingStarted { order_id, subject };
+            Some(PublicEvent { kind: ORDER_PROCESSING_STARTED, data: message.encode_to_vec() })
+        }
+        OrderEvent::ParcelShipped(event) => Some(shipped(event)),
+        OrderEvent::OrderDelivered(event) => {
+            let (order_id, subject) = whose(event.order_id, &event.subject);
+            let message = pb::OrderDelivered { order_id, subject };
+            Some(PublicEvent { kind: ORDER_DELIVERED, data: message.encode_to_vec() })
+        }
+        OrderEvent::OrderCompleted(event) => {
+            let (order_id, subject) = whose(event.order_id, &event.subject);
+            let message = pb::OrderCompleted { order_id, subject };
+            Some(PublicEvent { kind: ORDER_COMPLETED, data: message.encode_to_vec() })
+        }
+        OrderEvent::OrderLineCancelled(event) => Some(line_cancelled(event)),
+        OrderEvent::OrderHeld(event) => {
+            let (order_id, subject) = whose(event.order_id, &event.subject);
+            let message = pb::OrderHeld { order_id, subject, reason: event.reason.clone() };
+            Some(PublicEvent { kind: ORDER_HELD, data: message.encode_to_vec() })
+        }
+        OrderEvent::OrderReleased(event) => {
+            let (order_id, subject) = whose(event.order_id, &event.subject);
+            let message = pb::OrderReleased { order_id, subject };
+            Some(PublicEvent { kind: ORDER_RELEASED, data: message.encode_to_vec() })
+        }
+        OrderEvent::OrderNeedsAttention(event) => {
+            let (order_id, subject) = whose(event.order_id, &event.subject);
+            let message = pb::OrderNeedsAttention { order_id, subject, reason: event.reason.clone() };
+            Some(PublicEvent { kind: ORDER_NEEDS_ATTENTION, data: message.encode_to_vec() })
+        }
+        OrderEvent::OrderPlaced(_)
+        | OrderEvent::SagaMoved(_)
+        | OrderEvent::RemainderAccepted(_)
+        | OrderEvent::CancelRequested(_)
+        | OrderEvent::CancelRefused(_)
+        | OrderEvent::ParcelMoved(_)
+        | OrderEvent::ParcelPaid(_)
+        | OrderEvent::PaymentDisputed(_)
+        | OrderEvent::LinesCancelRequested(_)
+        | OrderEvent::LinesCancelRefused(_) => None,
     }
+}
+
+fn whose(order_id: OrderId, subject: &str) -> (String, String) {
+    (order_id.to_string(), subject.to_owned())
+}
+
+fn awaiting(event: &OrderAwaitingCustomer) -> PublicEvent {
+    let (reason, action_url, total): (_, _, Money) = match &event.awaits {
+        Awaits::Payment { action_url, total } => ("PAYMENT_ACTION", action_url.to_string(), *total),
+        Awaits::Consent { remainder } => ("PARTIAL_STOCK", String::new(), remainder.total),
+    };
+    let (order_id, subject) = whose(event.order_id, &event.subject);
+    let message = pb::OrderAwaitingCustomer {
+        order_id,
+        subject,
+        reason: reason.to_owned(),
+        action_url,
+        total: Some(total.into()),
+        decide_by: Some(time::to_proto(event.until)),
+    };
+    PublicEvent { kind: ORDER_AWAITING_CUSTOMER, data: message.encode_to_vec() }
+}
+
+fn shipped(event: &ParcelShipped) -> PublicEvent {
+    let (order_id, subject) = whose(event.order_id, &event.subject);
+    let message = pb::OrderShipped {
+        order_id,
+        subject,
+        shipment_id: event.shipment_id.to_string(),
+        tracking_code: event.tracking_code.to_string(),
+        carrier: event.carrier.to_string(),
+        amount: Some(event.amount.into()),
+    };
+    // The two messages have the same fields, so one is written for both.
+    let kind = if event.is_last { ORDER_SHIPPED } else { ORDER_PARTIALLY_SHIPPED };
+    PublicEvent { kind, data: message.encode_to_vec() }
+}
+
+fn line_cancelled(event: &OrderLineCancelled) -> PublicEvent {
+    let (order_id, subject) = whose(event.order_id, &event.subject);
+    let pieces = event.pieces.iter();
+    let message = pb::OrderLineCancelled {
+        order_id,
+        subject,
+        lines: pieces
+            .map(|part| pb::OrderPieces { line: part.line, quantity: part.quantity.get() })
+            .collect(),
+        total: Some(event.total.into()),
+    };
+    PublicEvent { kind: ORDER_LINE_CANCELLED, data: message.encode_to_vec() }
 }
 
 fn confirmed(event: &OrderConfirmed) -> pb::OrderConfirmed {

@@ -1,5 +1,9 @@
 //! The read models: the list of orders by subject, quotes by external reference, and the sagas' table.
-use crate::domain::order::{Label, Order, OrderEvent, OrderPlaced, Payment, money_moved};
+use crate::domain::errand::{Errand, ErrandEvent};
+use crate::domain::order::{
+    Awaits, CAPTURE_REFUSED, Dispute, ERRAND_STUCK, Fulfilment, Label, MoneyFacts, Obstacles, Order,
+    OrderEvent, OrderPlaced, Payment, SAGA_STUCK, Whereabouts, ends_wait, money_moved,
+};
 use crate::domain::quote::{Quote, QuoteEvent};
 use crate::invariants::Listed;
 use souk_contracts::order::v1 as pb;
@@ -8,15 +12,25 @@ use souk_eventstore::{Recorded, Row, Statement, Table, View};
 use souk_kernel::{Currency, Money, Timestamp};
 use souk_rpc::time;
 
-const ORDERS: &[Table] = &[Table {
-    name: "orders",
-    ddl: "CREATE TABLE {name} (order_id TEXT PRIMARY KEY, subject TEXT NOT NULL, quote_id TEXT NOT NULL, \
-          status TEXT NOT NULL, payment TEXT NOT NULL, reason TEXT NOT NULL, cancel_asked BIGINT NOT NULL, \
-          needs_attention BIGINT NOT NULL, sequence BIGINT NOT NULL, total_minor BIGINT NOT NULL, \
-          currency TEXT NOT NULL, market TEXT NOT NULL, external_ref TEXT NOT NULL, placed_at BIGINT NOT NULL, \
-          detail TEXT NOT NULL)",
-    indexes: &["CREATE INDEX {name}_subject ON {name} (subject, order_id)"],
-}];
+const ORDERS: &[Table] = &[
+    Table {
+        name: "orders",
+        ddl: "CREATE TABLE {name} (order_id TEXT PRIMARY KEY, subject TEXT NOT NULL, quote_id TEXT NOT NULL, \
+              status TEXT NOT NULL, payment TEXT NOT NULL, reason TEXT NOT NULL, cancel_asked BIGINT NOT NULL, \
+              needs_attention BIGINT NOT NULL, sequence BIGINT NOT NULL, total_minor BIGINT NOT NULL, \
+              currency TEXT NOT NULL, market TEXT NOT NULL, external_ref TEXT NOT NULL, \
+              placed_at BIGINT NOT NULL, detail TEXT NOT NULL, awaits TEXT NOT NULL, holds BIGINT NOT NULL, \
+              capture_refused BIGINT NOT NULL, captured_minor BIGINT NOT NULL, delivered BIGINT NOT NULL, \
+              disputes BIGINT NOT NULL)",
+        indexes: &["CREATE INDEX {name}_subject ON {name} (subject, order_id)"],
+    },
+    Table {
+        name: "attention",
+        ddl: "CREATE TABLE {name} (order_id TEXT NOT NULL, about TEXT NOT NULL, reason TEXT NOT NULL, \
+              PRIMARY KEY (order_id, about, reason))",
+        indexes: &[],
+    },
+];
 
 const EXTERNAL_REFS: &[Table] = &[Table {
     name: "external_refs",
@@ -25,24 +39,48 @@ const EXTERNAL_REFS: &[Table] = &[Table {
 }];
 
 const INSERT_ORDER: &str = "INSERT INTO {orders} (order_id, subject, quote_id, status, payment, reason, \
-     cancel_asked, needs_attention, sequence, total_minor, currency, market, external_ref, placed_at, detail) \
-     VALUES ($1, $2, $3, 'PENDING', 'NONE', '', 0, 0, $4, $5, $6, $7, $8, $9, '')";
+     cancel_asked, needs_attention, sequence, total_minor, currency, market, external_ref, placed_at, detail, \
+     awaits, holds, capture_refused, captured_minor, delivered, disputes) \
+     VALUES ($1, $2, $3, 'PENDING', 'NONE', '', 0, 0, $4, $5, $6, $7, $8, $9, '', '', 0, 0, 0, 0, 0)";
 const CONFIRM: &str =
     "UPDATE {orders} SET status = 'CONFIRMED', needs_attention = 0, sequence = $2 WHERE order_id = $1";
 const END: &str = "UPDATE {orders} SET status = $3, reason = $4, detail = $5, needs_attention = 0, \
      sequence = $2 WHERE order_id = $1";
 const ASK_CANCEL: &str = "UPDATE {orders} SET cancel_asked = 1, sequence = $2 WHERE order_id = $1";
-const MOVE_MONEY: &str = "UPDATE {orders} SET payment = $3, needs_attention = 0, sequence = $2 \
+const MOVE_MONEY: &str = "UPDATE {orders} SET payment = $3, needs_attention = 0, awaits = '', sequence = $2 \
      WHERE order_id = $1 AND payment <> $3";
 const VOID_MONEY: &str = "UPDATE {orders} SET payment = 'VOIDED', sequence = $2 \
      WHERE order_id = $1 AND payment <> 'NONE' AND payment <> 'VOIDED'";
 const CALL_A_PERSON: &str = "UPDATE {orders} SET needs_attention = 1, sequence = $2 WHERE order_id = $1";
 const GO_ON: &str = "UPDATE {orders} SET needs_attention = 0 WHERE order_id = $1 AND needs_attention = 1";
+const SET_STATUS: &str = "UPDATE {orders} SET status = $3, sequence = $2 WHERE order_id = $1";
+const AWAIT: &str = "UPDATE {orders} SET awaits = $3, sequence = $2 WHERE order_id = $1";
+const END_WAIT: &str = "UPDATE {orders} SET awaits = '' WHERE order_id = $1 AND awaits <> ''";
+const REPRICE: &str = "UPDATE {orders} SET awaits = '', total_minor = $3, sequence = $2 WHERE order_id = $1";
+const DROP_CANCEL: &str = "UPDATE {orders} SET cancel_asked = 0, sequence = $2 WHERE order_id = $1";
+const SEE: &str = "UPDATE {orders} SET delivered = delivered + $3, sequence = $2 WHERE order_id = $1";
+const PAY: &str =
+    "UPDATE {orders} SET captured_minor = captured_minor + $3, sequence = $2 WHERE order_id = $1";
+const DISPUTE: &str = "UPDATE {orders} SET disputes = disputes + $3, sequence = $2 WHERE order_id = $1";
+const HOLD: &str = "UPDATE {orders} SET holds = holds + 1, capture_refused = CASE WHEN $3 = 1 THEN 1 \
+     ELSE capture_refused END, sequence = $2 WHERE order_id = $1";
+const UNHOLD: &str = "UPDATE {orders} SET holds = 0, sequence = $2 WHERE order_id = $1";
+const MOVE_ON: &str = "UPDATE {orders} SET sequence = $2 WHERE order_id = $1";
+const CALL: &str = "INSERT INTO {attention} (order_id, about, reason) VALUES ($1, $2, $3) \
+     ON CONFLICT (order_id, about, reason) DO NOTHING";
+const CALL_NO_MORE: &str = "DELETE FROM {attention} WHERE order_id = $1 AND about = $2 AND reason = $3";
+const ALL_SEEN_TO: &str = "DELETE FROM {attention} WHERE order_id = $1";
 const INSERT_REF: &str = "INSERT INTO {external_refs} (external_ref, quote_id) VALUES ($1, $2)";
 const FIND_REF: &str = "SELECT quote_id FROM {external_refs} WHERE external_ref = $1";
 const PAGE: &str = "SELECT order_id, subject, quote_id, status, payment, reason, cancel_asked, \
-     needs_attention, sequence, total_minor, currency, market, external_ref, placed_at, detail \
+     needs_attention, sequence, total_minor, currency, market, external_ref, placed_at, detail, awaits, holds, \
+     capture_refused, captured_minor, delivered, CASE WHEN EXISTS (SELECT 1 FROM {attention} \
+     WHERE {attention}.order_id = {orders}.order_id) THEN 1 ELSE 0 END, disputes \
      FROM {orders} WHERE subject = $1 AND order_id < $2 ORDER BY order_id DESC LIMIT $3";
+
+/// What stands in the column while the customer is asked for something.
+const AWAITS_PAYMENT: &str = "PAYMENT";
+const AWAITS_CONSENT: &str = "CONSENT";
 
 /// Greater than every order's id: where the first page begins.
 const AFTER_THE_NEWEST: &str = "ord_z";
@@ -50,7 +88,7 @@ const AFTER_THE_NEWEST: &str = "ord_z";
 /// All read models of the service.
 pub fn views() -> Vec<View> {
     vec![
-        View { name: "orders", version: 1, tables: ORDERS, project: project_orders },
+        View { name: "orders", version: 2, tables: ORDERS, project: project_orders },
         View { name: "external_refs", version: 1, tables: EXTERNAL_REFS, project: project_refs },
         souk_saga::views::view(project_sagas),
     ]
@@ -59,14 +97,36 @@ pub fn views() -> Vec<View> {
 fn project_sagas(recorded: &Recorded, out: &mut Vec<Statement>) {
     match recorded.of::<Order>().as_deref() {
         Some(OrderEvent::SagaMoved(moved)) => souk_saga::views::project(recorded, moved, out),
+        // Nothing of the sale was outstanding while the customer was asked.
+        Some(OrderEvent::RemainderAccepted(_)) => {
+            out.push(souk_saga::views::wake(recorded, crate::place::NAME));
+        }
         Some(
             OrderEvent::OrderPlaced(_)
+            | OrderEvent::OrderAwaitingCustomer(_)
             | OrderEvent::OrderConfirmed(_)
             | OrderEvent::OrderRejected(_)
             | OrderEvent::CancelRequested(_)
-            | OrderEvent::OrderCancelled(_),
+            | OrderEvent::CancelRefused(_)
+            | OrderEvent::OrderCancelled(_)
+            | OrderEvent::OrderProcessingStarted(_)
+            | OrderEvent::ParcelShipped(_)
+            | OrderEvent::ParcelMoved(_)
+            | OrderEvent::ParcelPaid(_)
+            | OrderEvent::PaymentDisputed(_)
+            | OrderEvent::OrderDelivered(_)
+            | OrderEvent::OrderCompleted(_)
+            | OrderEvent::LinesCancelRequested(_)
+            | OrderEvent::OrderLineCancelled(_)
+            | OrderEvent::LinesCancelRefused(_)
+            | OrderEvent::OrderHeld(_)
+            | OrderEvent::OrderReleased(_)
+            | OrderEvent::OrderNeedsAttention(_),
         )
         | None => {}
+    }
+    if let Some(ErrandEvent::ErrandMoved(moved)) = recorded.of::<Errand>().as_deref() {
+        souk_saga::views::project(recorded, moved, out);
     }
 }
 
@@ -91,16 +151,97 @@ fn project_orders(recorded: &Recorded, out: &mut Vec<Statement>) {
         }
         OrderEvent::OrderCancelled(end) => Some(at(END).arg("CANCELLED").arg(end.reason.as_str()).arg("")),
         OrderEvent::CancelRequested(_) => Some(at(ASK_CANCEL)),
+        OrderEvent::CancelRefused(_) => Some(at(DROP_CANCEL)),
+        OrderEvent::OrderAwaitingCustomer(asked) => Some(at(AWAIT).arg(match &asked.awaits {
+            Awaits::Payment { .. } => AWAITS_PAYMENT,
+            Awaits::Consent { .. } => AWAITS_CONSENT,
+        })),
+        OrderEvent::RemainderAccepted(accepted) => {
+            Some(at(REPRICE).arg(accepted.remainder.total.minor_units()))
+        }
+        OrderEvent::OrderProcessingStarted(_) => Some(at(SET_STATUS).arg("PROCESSING")),
+        OrderEvent::OrderDelivered(_) => Some(at(SET_STATUS).arg("DELIVERED")),
+        OrderEvent::OrderCompleted(_) => Some(at(SET_STATUS).arg("COMPLETED")),
+        OrderEvent::ParcelShipped(_)
+        | OrderEvent::ParcelMoved(_)
+        | OrderEvent::ParcelPaid(_)
+        | OrderEvent::PaymentDisputed(_)
+        | OrderEvent::LinesCancelRequested(_)
+        | OrderEvent::OrderLineCancelled(_)
+        | OrderEvent::LinesCancelRefused(_)
+        | OrderEvent::OrderHeld(_)
+        | OrderEvent::OrderReleased(_)
+        | OrderEvent::OrderNeedsAttention(_) => {
+            project_after(recorded, &event, out);
+            None
+        }
         OrderEvent::SagaMoved(moved) => match money_moved(&event) {
             Some(Payment::Voided) => {
                 out.push(Statement::new(GO_ON).arg(recorded.stream.id()));
                 Some(at(VOID_MONEY))
             }
             Some(payment) => Some(at(MOVE_MONEY).arg(payment_text(payment))),
-            None => attention(recorded, moved),
+            None => {
+                let turns_back = ends_wait(moved);
+                out.extend(turns_back.then(|| Statement::new(END_WAIT).arg(recorded.stream.id())));
+                attention(recorded, moved)
+            }
         },
     };
     out.extend(statement);
+}
+
+/// What becomes of an order that is shipped.
+fn project_after(recorded: &Recorded, event: &OrderEvent, out: &mut Vec<Statement>) {
+    let id = recorded.stream.id();
+    let at = |sql| Statement::new(sql).arg(id).arg(recorded.version);
+    let settled = |about: &str| Statement::new(CALL_NO_MORE).arg(id).arg(about).arg(ERRAND_STUCK);
+    match event {
+        OrderEvent::ParcelShipped(shipped) => {
+            out.push(at(SET_STATUS).arg(if shipped.is_last { "SHIPPED" } else { "PARTIALLY_SHIPPED" }));
+        }
+        OrderEvent::ParcelMoved(moved) => {
+            out.push(at(SEE).arg(i64::from(moved.to == Whereabouts::Delivered)));
+        }
+        OrderEvent::ParcelPaid(paid) => {
+            out.push(at(PAY).arg(paid.amount.minor_units()));
+            out.push(settled(&paid.shipment_id));
+        }
+        OrderEvent::PaymentDisputed(disputed) => out.push(at(DISPUTE).arg(match disputed.dispute {
+            Dispute::Opened => 1i64,
+            Dispute::Won => -1,
+            Dispute::Lost => 0,
+        })),
+        OrderEvent::OrderLineCancelled(cancelled) => {
+            out.push(at(REPRICE).arg(cancelled.total.minor_units()));
+            out.push(settled(&cancelled.cancel_id));
+        }
+        OrderEvent::LinesCancelRefused(refused) => out.push(settled(&refused.cancel_id)),
+        OrderEvent::OrderHeld(held) => out.push(at(HOLD).arg(i64::from(held.reason == CAPTURE_REFUSED))),
+        OrderEvent::OrderReleased(_) => {
+            out.push(at(UNHOLD));
+            out.push(Statement::new(ALL_SEEN_TO).arg(id));
+        }
+        // The saga's own move says so already.
+        OrderEvent::OrderNeedsAttention(needs) if needs.reason == SAGA_STUCK => {}
+        OrderEvent::OrderNeedsAttention(needs) => {
+            out.push(at(MOVE_ON));
+            out.push(Statement::new(CALL).arg(id).arg(&needs.about).arg(needs.reason.as_str()));
+        }
+        OrderEvent::OrderPlaced(_)
+        | OrderEvent::SagaMoved(_)
+        | OrderEvent::OrderAwaitingCustomer(_)
+        | OrderEvent::RemainderAccepted(_)
+        | OrderEvent::OrderConfirmed(_)
+        | OrderEvent::OrderRejected(_)
+        | OrderEvent::CancelRequested(_)
+        | OrderEvent::CancelRefused(_)
+        | OrderEvent::OrderCancelled(_)
+        | OrderEvent::OrderProcessingStarted(_)
+        | OrderEvent::OrderDelivered(_)
+        | OrderEvent::OrderCompleted(_)
+        | OrderEvent::LinesCancelRequested(_) => {}
+    }
 }
 
 /// Whether a person's work begins or ends with a saga's move.
@@ -168,8 +309,11 @@ pub fn order_row(row: &Row) -> pb::Order {
         sequence: row.get::<i64>(8).unsigned_abs(),
         placed_at: Some(time::to_proto(Timestamp::from_unix_us(row.get(13)))),
         external_ref: row.text(12).to_owned(),
-        needs_attention: row.get::<i64>(7) != 0,
+        needs_attention: needs_attention(row),
         detail: row.text(14).to_owned(),
+        fulfilment: crate::proto::fulfilment(fulfilment(row)).into(),
+        label: crate::proto::told(label(row), row.text(15) == AWAITS_PAYMENT).into(),
+        ..pb::Order::default()
     }
 }
 
@@ -181,35 +325,71 @@ pub fn listed(row: &Row) -> Option<Listed> {
         quote_id: row.text(2).parse().ok()?,
         status: label(row),
         payment: payment(row),
+        fulfilment: fulfilment(row),
         reason: row.text(5).to_owned(),
-        needs_attention: row.get::<i64>(7) != 0,
+        needs_attention: needs_attention(row),
         sequence: row.get::<i64>(8).unsigned_abs(),
         total: Money::new(row.get(9), Currency::parse(row.text(10))?),
     })
 }
 
+fn needs_attention(row: &Row) -> bool {
+    row.get::<i64>(7) != 0 || row.get::<i64>(20) != 0
+}
+
 fn label(row: &Row) -> Label {
-    let cancel_asked = row.get::<i64>(6) != 0;
-    match row.text(3) {
-        "REJECTED" => Label::Rejected,
-        "CANCELLED" => Label::Cancelled,
-        _ if cancel_asked => Label::Cancelling,
+    let usual = match row.text(3) {
+        "REJECTED" => return Label::Rejected,
+        "CANCELLED" => return Label::Cancelled,
+        "COMPLETED" => return Label::Completed,
         "CONFIRMED" => Label::Confirmed,
+        "PROCESSING" => Label::Processing,
+        "PARTIALLY_SHIPPED" => Label::PartiallyShipped,
+        "SHIPPED" => Label::Shipped,
+        "DELIVERED" => Label::Delivered,
         _ => Label::Pending,
-    }
+    };
+    let obstacles = Obstacles {
+        cancel_asked: row.get::<i64>(6) != 0,
+        is_held: row.get::<i64>(16) != 0,
+        awaits_customer: !row.text(15).is_empty(),
+    };
+    obstacles.before(usual)
 }
 
 fn payment(row: &Row) -> Payment {
     let all = [Payment::Authorized, Payment::Captured, Payment::Voided, Payment::Refunded];
-    all.into_iter().find(|payment| payment_text(*payment) == row.text(4)).unwrap_or(Payment::None)
+    let by_sagas = all.into_iter().find(|payment| payment_text(*payment) == row.text(4));
+    Payment::of(MoneyFacts {
+        by_sagas: by_sagas.unwrap_or(Payment::None),
+        awaits_payment: row.text(15) == AWAITS_PAYMENT,
+        capture_refused: row.get::<i64>(17) != 0,
+        disputed: row.get::<i64>(21) > 0,
+        captured_minor: row.get(18),
+        total_minor: row.get(9),
+    })
 }
 
+fn fulfilment(row: &Row) -> Fulfilment {
+    match row.text(3) {
+        "DELIVERED" | "COMPLETED" => Fulfilment::Fulfilled,
+        "PARTIALLY_SHIPPED" | "SHIPPED" if row.get::<i64>(19) != 0 => Fulfilment::Partial,
+        _ => Fulfilment::Unfulfilled,
+    }
+}
+
+/// What the sagas do to the money; the rest follows from other columns.
 fn payment_text(payment: Payment) -> &'static str {
     match payment {
         Payment::None => "NONE",
+        Payment::Pending => "PENDING",
         Payment::Authorized => "AUTHORIZED",
+        Payment::PartiallyCaptured => "PARTIALLY_CAPTURED",
         Payment::Captured => "CAPTURED",
         Payment::Voided => "VOIDED",
+        Payment::PartiallyRefunded => "PARTIALLY_REFUNDED",
         Payment::Refunded => "REFUNDED",
+        Payment::Failed => "FAILED",
+        Payment::Disputed => "DISPUTED",
     }
 }

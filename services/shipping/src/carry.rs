@@ -75,6 +75,8 @@ pub fn record(
             }
             (_, _) => delayed(intent, attempt, reason),
         },
+        // Nothing that a parcel asks for waits for a person.
+        Outcome::Waiting { .. } => Vec::new(),
         Outcome::Unknown { reason } => delayed(intent, attempt, reason),
     }
 }

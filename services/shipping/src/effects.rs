@@ -281,6 +281,7 @@ mod tests {
         match outcome {
             Outcome::Done(_) => "done".to_owned(),
             Outcome::Refused { reason, .. } => reason,
+            Outcome::Waiting { .. } => "waiting".to_owned(),
             Outcome::Unknown { .. } => "unknown".to_owned(),
         }
     }

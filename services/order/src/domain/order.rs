@@ -1,118 +1,124 @@
-//! An order: the acceptance of a quote, carried out by the sagas whose events stand in the same stream.
-//! Whatever a saga's move means for the customer is decided here and recorded in the same commit.
-use super::quote::QuoteCreated;
-use super::{Caller, Line, not_found};
-use crate::{cancel, place};
-use serde::{Deserialize, Serialize};
-use souk_contracts::terms::{CartId, Market, OrderId, Quantity, QuoteId, Sku};
+//! An order: the acceptance of a quote, carried out by the sagas whose events stand in the same stream, and
+//! what became of its parcels. Whatever a saga's move means for the customer is decided here and recorded in
+//! the same commit.
+mod after;
+mod commands;
+mod events;
+mod moves;
+mod parcels;
+mod timers;
+
+pub use after::Parcel;
+pub use commands::{
+    Cancel, Place, cancel, confirm_partial, customer_late, deadline_passed, hold, place, release,
+    return_window_over, undo_window_over,
+};
+pub use events::*;
+pub use moves::{MoneyFacts, disputed, ends_wait, money_moved};
+pub use parcels::{HandedOver, Lines, OrderLines, arrival_check, handed_over, moved};
+pub use timers::{
+    ARRIVAL_TIMER, CUSTOMER_TIMER, RETURNS_TIMER, Timers, UNDO_TIMER, Windows, arrival_timer, timers,
+};
+
+use super::{Delivery, Line, Terms};
+use crate::{cancel as cancelling, fulfil, place as placing};
+use after::After;
 use souk_decider::{Aggregate, stored_events};
-use souk_kernel::{Money, Rejection, Timestamp};
-use souk_saga::{Intent, Outcome, Progress, TurnBack};
+use souk_kernel::{Money, Timestamp};
+use souk_saga::{Intent, Outcome, Progress};
 use std::sync::Arc;
 
-/// The reason of every cancelled order.
+/// The reason of an order that its customer called off.
 pub const CANCELLED_BY_CUSTOMER: &str = "CANCELLED_BY_CUSTOMER";
+/// The reason of an order that staff called off.
+pub const CANCELLED_BY_STAFF: &str = "CANCELLED_BY_STAFF";
 /// The reason of an order that could not be confirmed in time.
 pub const DEADLINE_PASSED: &str = "DEADLINE_PASSED";
+/// The reason of an order whose customer did not act in time.
+pub const CUSTOMER_TOO_LATE: &str = "CUSTOMER_TOO_LATE";
+/// The reason of an order whose customer did not want a part of it.
+pub const PARTIAL_REFUSED: &str = "PARTIAL_REFUSED";
+/// Why a hold by staff keeps an order.
+pub const HELD_BY_STAFF: &str = "HELD_BY_STAFF";
+/// Why an order is kept whose payment can no longer be taken.
+pub const CAPTURE_REFUSED: &str = "CAPTURE_REFUSED";
+/// What a person is called for: a saga of the order cannot go on by itself. It shows as long as the saga stands.
+pub const SAGA_STUCK: &str = "SAGA_STUCK";
+/// What a person is called for: an errand beside the order cannot go on by itself.
+pub const ERRAND_STUCK: &str = "ERRAND_STUCK";
 
 /// What happens to an order.
 #[derive(Debug, Clone, PartialEq)]
 pub enum OrderEvent {
     /// A quote was accepted.
     OrderPlaced(Arc<OrderPlaced>),
-    /// The place saga or the cancel saga moved.
+    /// One of the sagas in the order's own stream moved.
     SagaMoved(souk_saga::Event),
+    /// The customer must act, or the order comes to nothing.
+    OrderAwaitingCustomer(OrderAwaitingCustomer),
+    /// The customer takes what there is.
+    RemainderAccepted(RemainderAccepted),
     /// Stock is committed and the money is promised.
     OrderConfirmed(OrderConfirmed),
     /// It came to nothing; everything was given back.
     OrderRejected(OrderRejected),
     /// The customer, or staff for them, called it off.
     CancelRequested(CancelRequested),
+    /// Shipping could no longer stop it.
+    CancelRefused(CancelRefused),
     /// It was called off; everything was given back.
     OrderCancelled(OrderCancelled),
+    /// It is handed to shipping.
+    OrderProcessingStarted(OrderProcessingStarted),
+    /// A parcel left the house.
+    ParcelShipped(Arc<ParcelShipped>),
+    /// A parcel is somewhere else now.
+    ParcelMoved(ParcelMoved),
+    /// The money of a parcel was taken.
+    ParcelPaid(ParcelPaid),
+    /// The customer's bank took the money back, or what came of it.
+    PaymentDisputed(PaymentDisputed),
+    /// Every parcel has arrived.
+    OrderDelivered(OrderDelivered),
+    /// The time for returns is over.
+    OrderCompleted(OrderCompleted),
+    /// Pieces are to be called off.
+    LinesCancelRequested(LinesCancelRequested),
+    /// Pieces were called off.
+    OrderLineCancelled(OrderLineCancelled),
+    /// Pieces could no longer be called off.
+    LinesCancelRefused(LinesCancelRefused),
+    /// It stays in the house.
+    OrderHeld(OrderHeld),
+    /// Nothing keeps it in the house any more.
+    OrderReleased(OrderReleased),
+    /// A person must look.
+    OrderNeedsAttention(OrderNeedsAttention),
 }
 stored_events!(OrderEvent {
     OrderPlaced: 1,
     SagaMoved: 1,
+    OrderAwaitingCustomer: 1,
+    RemainderAccepted: 1,
     OrderConfirmed: 1,
     OrderRejected: 1,
     CancelRequested: 1,
+    CancelRefused: 1,
     OrderCancelled: 1,
+    OrderProcessingStarted: 1,
+    ParcelShipped: 1,
+    ParcelMoved: 1,
+    ParcelPaid: 1,
+    PaymentDisputed: 1,
+    OrderDelivered: 1,
+    OrderCompleted: 1,
+    LinesCancelRequested: 1,
+    OrderLineCancelled: 1,
+    LinesCancelRefused: 1,
+    OrderHeld: 1,
+    OrderReleased: 1,
+    OrderNeedsAttention: 1,
 });
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct OrderPlaced {
-    pub order_id: OrderId,
-    pub quote_id: QuoteId,
-    /// Whose order it is.
-    pub subject: Arc<str>,
-    /// Who placed it: the same, or a member of staff.
-    pub placed_by: Arc<str>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cart_id: Option<CartId>,
-    /// Empty for a cart's order.
-    pub external_ref: Arc<str>,
-    pub market: Market,
-    pub lines: Arc<[Line]>,
-    pub total: Money,
-    /// The payment provider's token; opaque here.
-    pub payment_method_token: Arc<str>,
-    pub placed_at: Timestamp,
-}
-
-impl OrderPlaced {
-    /// Whether its prices were agreed with sales, rather than made of a cart.
-    pub fn is_agreed(&self) -> bool {
-        !self.external_ref.is_empty()
-    }
-}
-
-/// Complete in itself: what others hear is made of this event alone.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct OrderConfirmed {
-    pub order_id: OrderId,
-    pub quote_id: QuoteId,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cart_id: Option<CartId>,
-    pub subject: Arc<str>,
-    pub total: Money,
-    pub lines: Arc<[ConfirmedLine]>,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ConfirmedLine {
-    pub line: u32,
-    pub sku: Sku,
-    pub quantity: Quantity,
-    #[serde(default)]
-    pub cart_line: u32,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct OrderRejected {
-    pub order_id: OrderId,
-    pub subject: Arc<str>,
-    /// A stable code.
-    pub reason: String,
-    /// What the reason is about: the SKUs that are short, a decline code.
-    pub detail: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct CancelRequested {
-    /// The subject of whoever asked.
-    pub by: Arc<str>,
-    /// Why, in the words of staff. A customer's words are not kept: they may be about a person.
-    pub note: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct OrderCancelled {
-    pub order_id: OrderId,
-    pub subject: Arc<str>,
-    /// A stable code.
-    pub reason: String,
-}
 
 /// Where an order stands, as far as it is settled.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -120,6 +126,11 @@ pub enum Status {
     #[default]
     Pending,
     Confirmed,
+    Processing,
+    PartiallyShipped,
+    Shipped,
+    Delivered,
+    Completed,
     Rejected {
         reason: String,
         detail: String,
@@ -129,22 +140,58 @@ pub enum Status {
     },
 }
 
-/// What the customer sees: the status, and that a cancel is being carried out.
+/// The order's own axis, as it is shown: the status, and what stands in its way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Label {
     Pending,
+    AwaitingCustomer,
     Confirmed,
+    Processing,
+    PartiallyShipped,
+    Shipped,
+    Delivered,
+    Completed,
+    OnHold,
     Rejected,
     Cancelling,
     Cancelled,
 }
 
 impl Label {
-    /// Whether there is nothing left to wait for. Money may still move after `Confirmed`.
+    /// Whether whoever placed it has their answer. Money and goods may still move.
     pub fn is_settled(self) -> bool {
         match self {
             Label::Pending | Label::Cancelling => false,
-            Label::Confirmed | Label::Rejected | Label::Cancelled => true,
+            Label::AwaitingCustomer
+            | Label::Confirmed
+            | Label::Processing
+            | Label::PartiallyShipped
+            | Label::Shipped
+            | Label::Delivered
+            | Label::Completed
+            | Label::OnHold
+            | Label::Rejected
+            | Label::Cancelled => true,
+        }
+    }
+}
+
+/// What stands in the way of a status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Obstacles {
+    pub cancel_asked: bool,
+    pub is_held: bool,
+    pub awaits_customer: bool,
+}
+
+impl Obstacles {
+    /// What is shown of an order that is not at its end, and that would be shown as `usual`.
+    pub fn before(self, usual: Label) -> Label {
+        match (self.cancel_asked, self.is_held, self.awaits_customer) {
+            (true, _, _) => Label::Cancelling,
+            (false, true, _) => Label::OnHold,
+            (false, false, true) => Label::AwaitingCustomer,
+            (false, false, false) => usual,
         }
     }
 }
@@ -154,25 +201,58 @@ impl Label {
 pub enum Payment {
     #[default]
     None,
+    /// The customer must act at the provider's.
+    Pending,
     Authorized,
+    PartiallyCaptured,
     Captured,
     Voided,
+    PartiallyRefunded,
     Refunded,
+    /// A parcel left and its money cannot be taken.
+    Failed,
+    Disputed,
+}
+
+/// Where the goods are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Fulfilment {
+    #[default]
+    Unfulfilled,
+    Partial,
+    Fulfilled,
+    PartiallyReturned,
+    Returned,
 }
 
 /// What a customer who watches an order is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transition {
     OrderPlaced,
+    OrderAwaitingCustomer,
+    PartialAccepted,
     PaymentAuthorized,
     OrderConfirmed,
     PaymentCaptured,
+    PaymentDisputed,
+    DisputeWon,
+    DisputeLost,
     CancelRequested,
+    CancelRefused,
     PaymentVoided,
     PaymentRefunded,
     NeedsAttention,
     OrderRejected,
     OrderCancelled,
+    OrderProcessingStarted,
+    OrderPartiallyShipped,
+    OrderShipped,
+    ParcelMoved,
+    OrderDelivered,
+    OrderCompleted,
+    OrderLineCancelled,
+    OrderHeld,
+    OrderReleased,
 }
 
 /// The state of an order.
@@ -180,14 +260,25 @@ pub enum Transition {
 pub struct Order {
     placed: Option<Arc<OrderPlaced>>,
     status: Status,
+    /// As far as the sagas in the order's stream moved the money.
     payment: Payment,
-    cancel_asked: bool,
+    awaits: Option<Arc<OrderAwaitingCustomer>>,
+    cancel_asked: Option<CancelBy>,
+    cancel_refused: Option<String>,
     /// The detail of the last refusal by a participant.
     refusal_detail: String,
     place: Progress,
     cancel: Progress,
+    fulfil: Progress,
+    after: Option<Arc<After>>,
     version: u64,
     sequence: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum CancelBy {
+    Customer,
+    Staff,
 }
 
 impl Aggregate for Order {
@@ -203,15 +294,43 @@ impl Aggregate for Order {
         match event {
             OrderEvent::OrderPlaced(placed) => self.placed = Some(placed.clone()),
             OrderEvent::SagaMoved(moved) => self.evolve_saga(moved),
+            OrderEvent::OrderAwaitingCustomer(asked) => self.awaits = Some(Arc::new(asked.clone())),
+            OrderEvent::RemainderAccepted(accepted) => {
+                self.awaits = None;
+                self.after_mut().remainder = Some(accepted.remainder.clone());
+            }
             OrderEvent::OrderConfirmed(_) => self.status = Status::Confirmed,
             OrderEvent::OrderRejected(rejected) => {
                 let (reason, detail) = (rejected.reason.clone(), rejected.detail.clone());
                 self.status = Status::Rejected { reason, detail };
             }
-            OrderEvent::CancelRequested(_) => self.cancel_asked = true,
+            OrderEvent::CancelRequested(asked) => {
+                let by = if asked.by_staff { CancelBy::Staff } else { CancelBy::Customer };
+                self.cancel_asked = Some(by);
+            }
+            OrderEvent::CancelRefused(refused) => {
+                self.cancel_asked = None;
+                self.cancel_refused = Some(refused.reason.clone());
+            }
             OrderEvent::OrderCancelled(cancelled) => {
                 self.status = Status::Cancelled { reason: cancelled.reason.clone() };
             }
+            OrderEvent::OrderProcessingStarted(_) => self.status = Status::Processing,
+            OrderEvent::OrderDelivered(_) => self.status = Status::Delivered,
+            OrderEvent::OrderCompleted(_) => self.status = Status::Completed,
+            OrderEvent::ParcelShipped(shipped) => {
+                self.status = if shipped.is_last { Status::Shipped } else { Status::PartiallyShipped };
+                self.after_mut().evolve(event);
+            }
+            OrderEvent::ParcelMoved(_)
+            | OrderEvent::ParcelPaid(_)
+            | OrderEvent::PaymentDisputed(_)
+            | OrderEvent::LinesCancelRequested(_)
+            | OrderEvent::OrderLineCancelled(_)
+            | OrderEvent::LinesCancelRefused(_)
+            | OrderEvent::OrderHeld(_)
+            | OrderEvent::OrderReleased(_)
+            | OrderEvent::OrderNeedsAttention(_) => self.after_mut().evolve(event),
         }
     }
 }
@@ -226,18 +345,32 @@ impl Order {
         &self.status
     }
 
-    pub fn payment(&self) -> Payment {
-        self.payment
-    }
-
     /// The number of the last transition: the stream's version that it has.
     pub fn sequence(&self) -> u64 {
         self.sequence
     }
 
-    /// Whether a cancel was accepted.
+    /// How many events made it.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Whether a cancel was accepted, and is not refused.
     pub fn cancel_asked(&self) -> bool {
-        self.cancel_asked
+        self.cancel_asked.is_some()
+    }
+
+    /// The reason that a cancelled order has.
+    pub fn cancel_reason(&self) -> &'static str {
+        match self.cancel_asked {
+            Some(CancelBy::Staff) => CANCELLED_BY_STAFF,
+            Some(CancelBy::Customer) | None => CANCELLED_BY_CUSTOMER,
+        }
+    }
+
+    /// Why a cancel that was accepted came to nothing.
+    pub fn cancel_refused(&self) -> Option<&str> {
+        self.cancel_refused.as_deref()
     }
 
     pub fn place(&self) -> &Progress {
@@ -248,205 +381,265 @@ impl Order {
         &self.cancel
     }
 
+    pub fn fulfil(&self) -> &Progress {
+        &self.fulfil
+    }
+
     pub(crate) fn refusal_detail(&self) -> &str {
         &self.refusal_detail
     }
 
+    /// What the customer is asked for.
+    pub fn awaits(&self) -> Option<&Arc<OrderAwaitingCustomer>> {
+        self.awaits.as_ref()
+    }
+
+    /// Whether the customer must say if a part will do.
+    pub fn awaits_consent(&self) -> Option<&Arc<Remainder>> {
+        match &self.awaits.as_ref()?.awaits {
+            Awaits::Consent { remainder } => Some(remainder),
+            Awaits::Payment { .. } => None,
+        }
+    }
+
     pub fn label(&self) -> Label {
-        match (&self.status, self.cancel_asked) {
-            (Status::Pending | Status::Confirmed, true) => Label::Cancelling,
-            (Status::Pending, false) => Label::Pending,
-            (Status::Confirmed, false) => Label::Confirmed,
-            (Status::Rejected { .. }, _) => Label::Rejected,
-            (Status::Cancelled { .. }, _) => Label::Cancelled,
+        let usual = match &self.status {
+            Status::Rejected { .. } => return Label::Rejected,
+            Status::Cancelled { .. } => return Label::Cancelled,
+            Status::Completed => return Label::Completed,
+            Status::Pending => Label::Pending,
+            Status::Confirmed => Label::Confirmed,
+            Status::Processing => Label::Processing,
+            Status::PartiallyShipped => Label::PartiallyShipped,
+            Status::Shipped => Label::Shipped,
+            Status::Delivered => Label::Delivered,
+        };
+        self.obstacles().before(usual)
+    }
+
+    pub fn obstacles(&self) -> Obstacles {
+        Obstacles {
+            cancel_asked: self.cancel_asked(),
+            is_held: !self.holds().is_empty(),
+            awaits_customer: self.awaits.is_some(),
         }
     }
 
     /// Whether nothing will happen any more unless somebody asks for it.
     pub fn is_over(&self) -> bool {
-        self.label().is_settled() && !self.place.is_open() && !self.cancel.is_open()
+        let is_at_its_end = match self.status {
+            Status::Rejected { .. } | Status::Cancelled { .. } | Status::Completed => true,
+            Status::Confirmed => self.delivery().is_none() && !self.cancel_asked(),
+            Status::Pending
+            | Status::Processing
+            | Status::PartiallyShipped
+            | Status::Shipped
+            | Status::Delivered => false,
+        };
+        is_at_its_end && !self.has_open_saga()
+    }
+
+    /// Whether a saga in the order's stream has something to do.
+    pub fn has_open_saga(&self) -> bool {
+        self.place.is_open() || self.cancel.is_open() || self.fulfil.is_open()
     }
 
     /// Why it was rejected or cancelled, and what that is about.
     pub fn reason(&self) -> (&str, &str) {
         match &self.status {
-            Status::Pending | Status::Confirmed => ("", ""),
+            Status::Pending
+            | Status::Confirmed
+            | Status::Processing
+            | Status::PartiallyShipped
+            | Status::Shipped
+            | Status::Delivered
+            | Status::Completed => ("", ""),
             Status::Rejected { reason, detail } => (reason, detail),
             Status::Cancelled { reason } => (reason, ""),
         }
     }
 
-    /// A person must look: a saga cannot go on by itself.
+    /// A person must look: a saga cannot go on by itself, or something happened that no rule settles.
     pub fn needs_attention(&self) -> bool {
-        self.place.stuck().is_some() || self.cancel.stuck().is_some()
+        let stuck = [&self.place, &self.cancel, &self.fulfil].into_iter().any(|saga| saga.stuck().is_some());
+        stuck || !self.attention().is_empty()
     }
 
-    /// What a watcher is told of the event; `self` is the state before it.
-    pub fn transition(&self, event: &OrderEvent) -> Option<Transition> {
-        match event {
-            OrderEvent::OrderPlaced(_) => Some(Transition::OrderPlaced),
-            OrderEvent::OrderConfirmed(_) => Some(Transition::OrderConfirmed),
-            OrderEvent::OrderRejected(_) => Some(Transition::OrderRejected),
-            OrderEvent::CancelRequested(_) => Some(Transition::CancelRequested),
-            OrderEvent::OrderCancelled(_) => Some(Transition::OrderCancelled),
-            OrderEvent::SagaMoved(souk_saga::Event::NeedsOperator { .. }) => Some(Transition::NeedsAttention),
-            OrderEvent::SagaMoved(_) => match self.payment_after(event) {
-                payment if payment == self.payment => None,
-                Payment::None => None,
-                Payment::Authorized => Some(Transition::PaymentAuthorized),
-                Payment::Captured => Some(Transition::PaymentCaptured),
-                Payment::Voided => Some(Transition::PaymentVoided),
-                Payment::Refunded => Some(Transition::PaymentRefunded),
-            },
+    /// What called a person beside the order's own sagas: what about, and why.
+    pub fn attention(&self) -> &[(Arc<str>, String)] {
+        self.after.as_ref().map_or(&[], |after| &after.attention)
+    }
+
+    /// The holds that keep it in the house.
+    pub fn holds(&self) -> &[Arc<str>] {
+        self.after.as_ref().map_or(&[], |after| &after.holds)
+    }
+
+    /// How often it was held.
+    pub fn holds_ever(&self) -> u32 {
+        self.after.as_ref().map_or(0, |after| after.holds_ever)
+    }
+
+    pub fn parcels(&self) -> &[Parcel] {
+        self.after.as_ref().map_or(&[], |after| &after.parcels)
+    }
+
+    pub fn parcel(&self, shipment_id: &str) -> Option<&Parcel> {
+        self.parcels().iter().find(|parcel| *parcel.shipped.shipment_id == *shipment_id)
+    }
+
+    /// How it is shipped; `None` when nothing is.
+    pub fn delivery(&self) -> Option<&Delivery> {
+        self.terms().and_then(|terms| terms.delivery.as_ref())
+    }
+
+    /// Tax, discounts and shipping as they are now.
+    pub fn terms(&self) -> Option<&Arc<Terms>> {
+        match self.remainder() {
+            Some(remainder) => remainder.terms.as_ref(),
+            None => self.placed.as_ref().and_then(|placed| placed.terms.as_ref()),
         }
     }
 
-    fn payment_after(&self, event: &OrderEvent) -> Payment {
-        match money_moved(event) {
-            None => self.payment,
-            Some(Payment::Voided) if self.payment == Payment::None => Payment::None,
-            Some(payment) => payment,
+    /// The lines as they were agreed: of the quote, or of the part that the customer took.
+    pub fn lines(&self) -> &[Line] {
+        match (self.remainder(), &self.placed) {
+            (Some(remainder), _) => &remainder.lines,
+            (None, Some(placed)) => &placed.lines,
+            (None, None) => &[],
         }
     }
 
-    fn evolve_saga(&mut self, moved: &souk_saga::Event) {
-        if let souk_saga::Event::StepRefused { detail, .. } = moved {
-            self.refusal_detail.clone_from(detail);
-        }
-        if moved.saga() == place::definition().name() {
-            self.place.evolve(moved);
-        } else {
-            self.cancel.evolve(moved);
+    /// What the lines cost together, before pieces were called off.
+    pub fn agreed_total(&self) -> Option<Money> {
+        match self.remainder() {
+            Some(remainder) => Some(remainder.total),
+            None => self.placed.as_ref().map(|placed| placed.total),
         }
     }
-}
 
-/// Where a saga's move puts the money. A void of what was never authorised is no move; that is for the
-/// reader to see.
-pub fn money_moved(event: &OrderEvent) -> Option<Payment> {
-    match event {
-        OrderEvent::SagaMoved(souk_saga::Event::StepDone { step, output, .. }) => match step.as_str() {
-            place::AUTHORIZE => Some(Payment::Authorized),
-            place::CAPTURE => Some(Payment::Captured),
-            cancel::RETURN_MONEY if *output == cancel::REFUNDED => Some(Payment::Refunded),
-            cancel::RETURN_MONEY => Some(Payment::Voided),
-            _ => None,
-        },
-        OrderEvent::SagaMoved(souk_saga::Event::StepUndone { step, .. }) if step == place::AUTHORIZE => {
-            Some(Payment::Voided)
+    fn remainder(&self) -> Option<&Arc<Remainder>> {
+        self.after.as_ref().and_then(|after| after.remainder.as_ref())
+    }
+
+    /// What was taken parcel by parcel.
+    pub fn captured_minor(&self) -> i64 {
+        self.after.as_ref().map_or(0, |after| after.captured_minor)
+    }
+
+    /// The pieces of a line that were called off.
+    pub fn cancelled_of(&self, line: u32) -> u32 {
+        self.after.as_ref().and_then(|after| after.cancelled.get(&line).copied()).unwrap_or(0)
+    }
+
+    /// Whether pieces are being called off right now, and whether this very cancel was asked for before.
+    pub fn line_cancels(&self, cancel_id: &str) -> (bool, bool) {
+        let cancels = self.after.as_ref().map(|after| &after.line_cancels);
+        let open = cancels.is_some_and(|cancels| cancels.values().any(|decided| !decided));
+        (open, cancels.is_some_and(|cancels| cancels.contains_key(cancel_id)))
+    }
+
+    /// Where the money is: what the sagas did, and what was taken parcel by parcel.
+    pub fn payment(&self) -> Payment {
+        Payment::of(MoneyFacts {
+            by_sagas: self.payment,
+            awaits_payment: self.awaits.is_some() && self.awaits_consent().is_none(),
+            capture_refused: self.after.as_ref().is_some_and(|after| after.capture_refused),
+            disputed: self.dispute_states().any(|dispute| dispute != Dispute::Won),
+            captured_minor: self.captured_minor(),
+            total_minor: self.total().map_or(0, |total| total.minor_units()),
+        })
+    }
+
+    /// What is known of this dispute.
+    pub fn dispute(&self, dispute_id: &str) -> Option<Dispute> {
+        self.after.as_ref().and_then(|after| after.disputes.get(dispute_id).copied())
+    }
+
+    fn dispute_states(&self) -> impl Iterator<Item = Dispute> {
+        self.after.iter().flat_map(|after| after.disputes.values().copied())
+    }
+
+    /// Where the goods are.
+    pub fn fulfilment(&self) -> Fulfilment {
+        let delivered = self.parcels().iter().any(|parcel| parcel.at == Whereabouts::Delivered);
+        match self.status {
+            Status::Delivered | Status::Completed => Fulfilment::Fulfilled,
+            Status::PartiallyShipped | Status::Shipped if delivered => Fulfilment::Partial,
+            Status::Pending
+            | Status::Confirmed
+            | Status::Processing
+            | Status::PartiallyShipped
+            | Status::Shipped
+            | Status::Rejected { .. }
+            | Status::Cancelled { .. } => Fulfilment::Unfulfilled,
         }
-        OrderEvent::SagaMoved(_)
-        | OrderEvent::OrderPlaced(_)
-        | OrderEvent::OrderConfirmed(_)
-        | OrderEvent::OrderRejected(_)
-        | OrderEvent::CancelRequested(_)
-        | OrderEvent::OrderCancelled(_) => None,
+    }
+
+    fn after_mut(&mut self) -> &mut After {
+        Arc::make_mut(self.after.get_or_insert_with(Arc::default))
     }
 }
 
-/// A quote was accepted by this order.
-#[derive(Debug, Clone)]
-pub struct Place {
-    pub order_id: OrderId,
-    pub placed_by: Arc<str>,
-    pub payment_method_token: Arc<str>,
-}
-
-/// Begins the order and its saga. The quote has decided that it may.
-pub fn place(order: &Order, offer: &QuoteCreated, place: &Place, now: Timestamp) -> Vec<OrderEvent> {
-    let placed = OrderPlaced {
-        order_id: place.order_id,
-        quote_id: offer.quote_id,
-        subject: offer.subject.clone(),
-        placed_by: place.placed_by.clone(),
-        cart_id: offer.cart_id(),
-        external_ref: offer.external_ref().into(),
-        market: offer.market.clone(),
-        lines: offer.lines.clone(),
-        total: offer.total,
-        payment_method_token: place.payment_method_token.clone(),
-        placed_at: now,
-    };
-    let started = order.place.start(place::definition()).into_iter().map(OrderEvent::SagaMoved);
-    std::iter::once(OrderEvent::OrderPlaced(Arc::new(placed))).chain(started).collect()
-}
-
-/// Somebody calls the order off.
-#[derive(Debug, Clone)]
-pub struct Cancel {
-    pub caller: Caller,
-    pub by: Arc<str>,
-    /// Kept only when staff says it.
-    pub note: String,
-}
-
-/// Turns the sale back while that is possible, and returns stock and money after that.
-pub fn cancel(order: &Order, cancel: &Cancel) -> Result<Vec<OrderEvent>, Rejection> {
-    let placed = order.placed.as_ref();
-    let placed = placed.filter(|placed| cancel.caller.may_see(&placed.subject, placed.is_agreed()));
-    placed.ok_or_else(|| not_found("the order"))?;
-    let cancelled_already = matches!(order.status, Status::Cancelled { .. });
-    if cancelled_already || (order.cancel_asked && !order.label().is_settled()) {
-        return Ok(Vec::new());
-    }
-    let requested = OrderEvent::CancelRequested(CancelRequested {
-        by: cancel.by.clone(),
-        note: if cancel.caller.sells || cancel.caller.looks_after {
-            cancel.note.clone()
-        } else {
-            String::new()
-        },
-    });
-    let follows = match &order.status {
-        Status::Pending => cancel_pending(order)?,
-        Status::Confirmed => cancel::take_over(order.place()),
-        Status::Rejected { .. } | Status::Cancelled { .. } => return Err(too_late(order)),
-    };
-    Ok(std::iter::once(requested).chain(follows).collect())
-}
-
-fn cancel_pending(order: &Order) -> Result<Vec<OrderEvent>, Rejection> {
-    match order.place.turn_back(place::definition(), CANCELLED_BY_CUSTOMER) {
-        TurnBack::Events(moves) => Ok(place::with_consequences(order, moves)),
-        // The record of the pivot's answer looks at the request and goes the right way.
-        TurnBack::PivotInDoubt => Ok(Vec::new()),
-        // The sale is failing by itself; its own reason is the truth about it.
-        TurnBack::Already | TurnBack::TooLate => Err(too_late(order)),
-    }
-}
-
-fn too_late(order: &Order) -> Rejection {
-    let (reason, _) = order.reason();
-    Rejection::new("CANCEL_TOO_LATE", "the order came to nothing by itself").with("reason", reason)
-}
-
-/// The time to confirm is over: turns back unless the pivot is done or in doubt.
-pub fn deadline_passed(order: &Order) -> Vec<OrderEvent> {
-    match order.place.turn_back(place::definition(), DEADLINE_PASSED) {
-        TurnBack::Events(moves) => place::with_consequences(order, moves),
-        TurnBack::PivotInDoubt | TurnBack::Already | TurnBack::TooLate => Vec::new(),
-    }
-}
-
-/// What to record about an attempt at a step of either saga.
-pub fn record(order: &Order, intent: &Intent, outcome: &Outcome, attempt: u32) -> Vec<OrderEvent> {
-    if intent.saga == place::definition().name() {
-        place::record(order, intent, outcome, attempt)
+/// What to record about an attempt at a step of one of the sagas in the order's stream.
+pub fn record(
+    order: &Order,
+    intent: &Intent,
+    outcome: &Outcome,
+    attempt: u32,
+    now: Timestamp,
+) -> Vec<OrderEvent> {
+    let events = if intent.saga == placing::NAME {
+        placing::record(order, intent, outcome, attempt, now)
+    } else if intent.saga == fulfil::NAME {
+        fulfil::record(order, intent, outcome, attempt)
     } else {
-        cancel::record(order, intent, outcome, attempt)
+        cancelling::record(order, intent, outcome, attempt)
+    };
+    with_calls(order, events)
+}
+
+/// Others hear when a person is called to a saga.
+fn with_calls(order: &Order, mut events: Vec<OrderEvent>) -> Vec<OrderEvent> {
+    let Some(placed) = order.placed() else { return events };
+    let called = events.iter().find_map(|event| {
+        let OrderEvent::SagaMoved(souk_saga::Event::NeedsOperator { saga, step, .. }) = event else {
+            return None;
+        };
+        Some(format!("{saga}.{step}"))
+    });
+    events.extend(called.map(|about| {
+        OrderEvent::OrderNeedsAttention(OrderNeedsAttention {
+            order_id: placed.order_id,
+            subject: placed.subject.clone(),
+            reason: SAGA_STUCK.to_owned(),
+            about: about.into(),
+        })
+    }));
+    events
+}
+
+/// What to record when a person has moved one of these sagas.
+pub fn moved_by_hand(order: &Order, moves: Vec<souk_saga::Event>) -> Vec<OrderEvent> {
+    match moves.first().map(souk_saga::Event::saga) {
+        Some(placing::NAME) => placing::with_consequences(order, moves),
+        Some(fulfil::NAME) => moves.into_iter().map(OrderEvent::SagaMoved).collect(),
+        Some(_) => cancelling::with_consequences(order, moves),
+        None => Vec::new(),
     }
 }
 
-/// What to record when a person has moved one of the sagas.
-pub fn moved(order: &Order, moves: Vec<souk_saga::Event>) -> Vec<OrderEvent> {
-    let of_place = moves.first().is_some_and(|moved| moved.saga() == place::definition().name());
-    if of_place { place::with_consequences(order, moves) } else { cancel::with_consequences(order, moves) }
-}
-
-/// Everything that either saga still has to do.
+/// Everything that these sagas still have to do. Nothing of the sale while the customer is asked whether a part
+/// of it will do.
 pub fn outstanding(order: &Order) -> Vec<Intent> {
-    let mut intents = order.place.outstanding(place::definition());
-    intents.extend(order.cancel.outstanding(cancel::definition()));
+    let is_asked = order.awaits_consent().is_some() && *order.place.phase() == souk_saga::Phase::Forward;
+    let mut intents = if is_asked {
+        Vec::new()
+    } else {
+        order.place.outstanding(placing::definition(order.place.version()))
+    };
+    intents.extend(order.fulfil.outstanding(fulfil::definition()));
+    intents.extend(order.cancel.outstanding(cancelling::definition(order.cancel.version())));
     intents
 }
 

@@ -1,5 +1,5 @@
 //! A quote: the shop's promise of a total, with an end. Accepted once, by one order.
-use super::{Caller, Line, naming, not_found, sum, total_overflow};
+use super::{Caller, Line, Terms, naming, not_found, sum, total_overflow};
 use serde::{Deserialize, Serialize};
 use souk_contracts::terms::{CartId, Market, OrderId, Quantity, QuoteId, Sku};
 use souk_decider::{Aggregate, stored_events};
@@ -32,6 +32,9 @@ pub struct QuoteCreated {
     pub market: Market,
     pub lines: Arc<[Line]>,
     pub total: Money,
+    /// Tax, discounts and shipping; `None` when there are none, as for a deal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terms: Option<Arc<Terms>>,
     /// Hex SHA-256 of [`canonical`].
     pub hash: Arc<str>,
     pub expires_at: Timestamp,
@@ -234,15 +237,51 @@ pub enum Listing {
     Unknown,
     /// Not sold in the market.
     Unpriced { title: Arc<str> },
-    /// Sold at this price.
-    Priced { title: Arc<str>, price: Money, price_version: u64 },
+    /// Sold at this price, with this taken off the line, and this tax on it.
+    Priced { title: Arc<str>, price: Money, price_version: u64, discount_minor: i64, tax_minor: i64 },
 }
 
-/// The lines of a priced cart with their total.
-pub fn price_cart(cart: &[CartLine], listings: &[Listing]) -> Result<(Arc<[Line]>, Money), Rejection> {
+/// A coupon that does not count, in the catalog's own word.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CouponRefusal {
+    pub code: String,
+    pub reason: String,
+}
+
+/// The catalog's words for a coupon that does not count, which are the order's too.
+const COUPON_REASONS: [&str; 7] = [
+    "COUPON_UNKNOWN",
+    "COUPON_NOT_STARTED",
+    "COUPON_EXPIRED",
+    "COUPON_EXHAUSTED",
+    "COUPON_USED_BEFORE",
+    "COUPON_BELOW_MINIMUM",
+    "COUPON_NOT_COMBINABLE",
+];
+
+/// Refuses a quote of which a coupon does not count: the customer meant to pay less.
+pub fn refuse_coupons(refused: &[CouponRefusal]) -> Result<(), Rejection> {
+    let Some(first) = refused.first() else { return Ok(()) };
+    let reason = COUPON_REASONS.into_iter().find(|known| *known == first.reason);
+    let refusal = Rejection::new(reason.unwrap_or("COUPON_NOT_APPLICABLE"), "a coupon does not count");
+    Err(refusal.with("code", &first.code).with("count", refused.len()))
+}
+
+/// There is nothing to price.
+pub fn refuse_empty(cart: &[CartLine]) -> Result<(), Rejection> {
     if cart.is_empty() {
         return Err(Rejection::new("CART_EMPTY", "the cart has no lines"));
     }
+    Ok(())
+}
+
+/// The lines of a priced cart with their total, which shipping is a part of.
+pub fn price_cart(
+    cart: &[CartLine],
+    listings: &[Listing],
+    terms: Option<&Terms>,
+) -> Result<(Arc<[Line]>, Money), Rejection> {
+    refuse_empty(cart)?;
     refuse_unknown(cart.iter().map(|line| &line.sku), listings)?;
     let mut unpriced = BTreeSet::new();
     let mut lines = Vec::with_capacity(cart.len());
@@ -252,7 +291,7 @@ pub fn price_cart(cart: &[CartLine], listings: &[Listing]) -> Result<(Arc<[Line]
             Listing::Unknown | Listing::Unpriced { .. } => {
                 unpriced.insert(item.sku.as_str());
             }
-            Listing::Priced { title, price, price_version } => {
+            Listing::Priced { title, price, price_version, discount_minor, tax_minor } => {
                 currencies.insert(price.currency());
                 lines.push(Line {
                     line: number,
@@ -262,6 +301,8 @@ pub fn price_cart(cart: &[CartLine], listings: &[Listing]) -> Result<(Arc<[Line]
                     unit_minor: price.minor_units(),
                     price_version: *price_version,
                     cart_line: item.line,
+                    discount_minor: *discount_minor,
+                    tax_minor: *tax_minor,
                 });
             }
         }
@@ -272,7 +313,7 @@ pub fn price_cart(cart: &[CartLine], listings: &[Listing]) -> Result<(Arc<[Line]
     }
     // A market has one currency; a catalog that says otherwise cannot be sold from.
     let currency = currencies.pop_first().filter(|_| currencies.is_empty()).ok_or_else(not_sold)?;
-    let total = sum(&lines, currency).map_err(|_| total_overflow())?;
+    let total = sum(&lines, terms, currency).map_err(|_| total_overflow())?;
     Ok((lines.into(), total))
 }
 
@@ -295,6 +336,8 @@ pub fn title_deal(
         unit_minor: item.unit_minor,
         price_version: 0,
         cart_line: 0,
+        discount_minor: 0,
+        tax_minor: 0,
     };
     let lines = (1..).zip(deal.iter().zip(listings)).map(line).collect();
     Ok((lines, deal_total(deal, currency)?))

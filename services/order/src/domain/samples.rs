@@ -34,13 +34,15 @@ pub fn line(number: u32, sku: &str, quantity: u32, unit_minor: i64) -> Line {
         unit_minor,
         price_version: 1,
         cart_line: number,
+        discount_minor: 0,
+        tax_minor: 0,
     }
 }
 
 /// Two lines of the same SKU and one of another, until second 900.
 pub fn offer(source: Source) -> Arc<QuoteCreated> {
     let lines: Arc<[Line]> = vec![line(1, "A", 2, 250), line(2, "B", 1, 99), line(3, "A", 1, 250)].into();
-    let total = sum(&lines, gbp()).expect("small");
+    let total = sum(&lines, None, gbp()).expect("small");
     Arc::new(QuoteCreated {
         quote_id: quote_id(),
         subject: "gst_1".into(),
@@ -48,6 +50,7 @@ pub fn offer(source: Source) -> Arc<QuoteCreated> {
         market: Market::try_new("GB").expect("valid"),
         lines,
         total,
+        terms: None,
         hash: "abc".into(),
         expires_at: at(900),
     })

@@ -1,5 +1,8 @@
-//! Inventory, payment, catalog and cart as far as an order needs them. They outlive the order service, as
+//! Inventory, payment, catalog, cart and shipping as far as an order needs them. They outlive the order service, as
 //! the real ones do, and remember every answer they gave. What happens to a call can be scripted.
+#[path = "doubles/counter.rs"]
+mod counter;
+
 use souk_contracts::cart::v1 as cart;
 use souk_contracts::catalog::v1 as catalog;
 use souk_contracts::inventory::v1 as inventory;
@@ -56,6 +59,41 @@ pub struct Books {
     pub products: BTreeMap<String, (String, Option<Money>)>,
     /// Owner, lines and version by cart.
     pub carts: BTreeMap<String, (String, Vec<cart::PlainLine>)>,
+    /// What is held by reservation, and where; what was given back is gone.
+    pub held: BTreeMap<String, Vec<inventory::AllocatedLine>>,
+    /// What left, by reservation and shipment.
+    pub left: BTreeMap<String, BTreeMap<String, Vec<inventory::AllocatedLine>>>,
+    /// How many pieces of a SKU there are; as many as wanted where it is not named.
+    pub scarce: BTreeMap<String, u32>,
+    /// Releases of lines, by id.
+    pub line_releases: BTreeSet<String>,
+    /// How often promises were prolonged.
+    pub prolonged: usize,
+    /// The provider wants the customer to act.
+    pub wants_action: bool,
+    /// Promises of money have expired.
+    pub expired: bool,
+    /// Percent of tax that is added to prices; 0 for none.
+    pub tax_percent: i64,
+    /// Minor units that a coupon takes off the first line.
+    pub coupons: BTreeMap<String, i64>,
+    /// Coupons by order, and whether they are given back.
+    pub redeemed: BTreeMap<String, catalog::RedemptionStatus>,
+    pub fulfilments: BTreeMap<String, Floor>,
+}
+
+/// What shipping knows of an order.
+#[derive(Debug, Clone, Default)]
+pub struct Floor {
+    pub lines: Vec<souk_contracts::shipping::v1::FulfilmentLine>,
+    pub is_created: bool,
+    pub is_cancelled: bool,
+    /// Parcels that left.
+    pub has_left: bool,
+    /// The answers to cancels, by id.
+    pub cancels: BTreeMap<String, bool>,
+    pub holds: BTreeSet<String>,
+    pub released_holds: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -64,6 +102,9 @@ pub struct Funds {
     pub promised: i64,
     pub taken: i64,
     pub given_back: i64,
+    pub captures: BTreeSet<String>,
+    pub again: bool,
+    pub renewal: String,
 }
 
 pub fn gbp(minor_units: i64) -> Money {
@@ -101,15 +142,18 @@ impl World {
                 matches!(funds.status, Status::Declined | Status::Voided | Status::Refunded)
                     && funds.taken == funds.given_back
             });
-            stock && money
+            let coupons = books.redeemed.values().all(|s| *s != catalog::RedemptionStatus::Redeemed);
+            let floor = books.fulfilments.values().all(|floor| !floor.is_created || floor.is_cancelled);
+            stock && money && coupons && floor
         })
     }
 
     /// Whether stock is committed and all the money taken, once.
     pub fn sold(&self, total: i64) -> bool {
         self.books(|books| {
+            use inventory::ReservationStatus as Stock;
             let committed =
-                books.reservations.values().all(|s| *s == inventory::ReservationStatus::Committed);
+                books.reservations.values().all(|s| matches!(s, Stock::Committed | Stock::Shipped));
             let paid = books.payments.values().all(|f| (f.taken, f.given_back) == (total, 0));
             committed && paid && books.reservations.len() == 1 && books.payments.len() == 1
         })
@@ -165,6 +209,7 @@ impl Books {
 
     fn reservation(&self, id: &str, reason: &str) -> inventory::Reservation {
         let status = self.reservations[id];
+        let left = self.left.get(id).map(|left| left.values().flatten().cloned().collect::<Vec<_>>());
         let refused = status == inventory::ReservationStatus::Refused;
         let shortage = inventory::Shortage { sku: "A".to_owned(), wanted: 3, available: 1 };
         inventory::Reservation {
@@ -172,6 +217,8 @@ impl Books {
             status: status.into(),
             refusal_reason: if refused { reason.to_owned() } else { String::new() },
             shortages: if refused { vec![shortage] } else { Vec::new() },
+            lines: self.held.get(id).cloned().unwrap_or_default(),
+            shipped: left.unwrap_or_default(),
             ..inventory::Reservation::default()
         }
     }
@@ -185,13 +232,15 @@ impl Books {
             captured: Some(gbp(funds.taken)),
             refunded: Some(gbp(funds.given_back)),
             decline_code: "insufficient_funds".to_owned(),
+            action_url: "https://provider.example/act".to_owned(),
             ..payment::Payment::default()
         }
     }
 
     fn funds(&mut self, id: &str) -> &mut Funds {
         let status = payment::PaymentStatus::Unspecified;
-        let none = Funds { status, promised: 0, taken: 0, given_back: 0 };
+        let (captures, again, renewal) = (BTreeSet::new(), false, String::new());
+        let none = Funds { status, promised: 0, taken: 0, given_back: 0, captures, again, renewal };
         self.payments.entry(id.to_owned()).or_insert(none)
     }
 }
@@ -204,13 +253,26 @@ fn not_here<T: Send + 'static>() -> Answer<T> {
     Box::pin(async { Err(Error::new(Code::Unimplemented, "UNIMPLEMENTED", "not in this double")) })
 }
 
+/// Methods that an order never calls.
+macro_rules! never_called {
+    ($($name:ident($request:ty) -> $response:ty;)*) => {
+        $(fn $name(&self, _: Cx, _: $request) -> Answer<$response> { crate::doubles::not_here() })*
+    };
+}
+use never_called;
+
+type Stream<T> = BoxStream<'static, Result<T, Error>>;
+
 impl inventory::InventoryService for World {
     fn reserve(&self, _: Cx, request: inventory::ReserveRequest) -> Answer<inventory::ReserveResponse> {
         self.carry("reserve", move |books| {
             use inventory::ReservationStatus as Status;
             let id = &request.reservation_id;
             let first = if books.willing("reserve") { Status::Held } else { Status::Refused };
-            books.reservations.entry(id.clone()).or_insert(first);
+            if !books.reservations.contains_key(id) {
+                let first = books.hold(id, &request, first);
+                books.reservations.insert(id.clone(), first);
+            }
             let reservation = Some(books.reservation(id, "INSUFFICIENT_STOCK"));
             Ok(inventory::ReserveResponse { reservation })
         })
@@ -233,128 +295,108 @@ impl inventory::InventoryService for World {
         self.carry("release", move |books| {
             use inventory::ReservationStatus as Status;
             let id = &request.reservation_id;
-            if books.reservations.get(id) != Some(&Status::Refused) {
+            if !request.lines.is_empty() {
+                books.give_back(id, &request);
+            } else if books.reservations.get(id) != Some(&Status::Refused) {
                 books.reservations.insert(id.clone(), Status::Released);
+                books.held.remove(id);
             }
             let reservation = Some(books.reservation(id, "INSUFFICIENT_STOCK"));
             Ok(inventory::ReleaseResponse { reservation })
         })
     }
 
-    fn get_availability(
-        &self,
-        _: Cx,
-        _: inventory::GetAvailabilityRequest,
-    ) -> Answer<inventory::GetAvailabilityResponse> {
-        not_here()
-    }
-
-    fn get_reservation(
-        &self,
-        _: Cx,
-        _: inventory::GetReservationRequest,
-    ) -> Answer<inventory::GetReservationResponse> {
-        not_here()
-    }
-
-    fn receive_stock(
-        &self,
-        _: Cx,
-        _: inventory::ReceiveStockRequest,
-    ) -> Answer<inventory::ReceiveStockResponse> {
-        not_here()
-    }
-
-    fn adjust_stock(
-        &self,
-        _: Cx,
-        _: inventory::AdjustStockRequest,
-    ) -> Answer<inventory::AdjustStockResponse> {
-        not_here()
-    }
-
-    fn list_movements(
-        &self,
-        _: Cx,
-        _: inventory::ListMovementsRequest,
-    ) -> Answer<inventory::ListMovementsResponse> {
-        not_here()
+    fn ship(&self, _: Cx, request: inventory::ShipRequest) -> Answer<inventory::ShipResponse> {
+        self.carry("ship", move |books| {
+            use inventory::ReservationStatus as Status;
+            let id = &request.reservation_id;
+            let left = books.left.entry(id.clone()).or_default();
+            left.insert(request.shipment_id.clone(), request.lines.clone());
+            let shipped: u32 = left.values().flatten().map(|line| line.quantity).sum();
+            let held: u32 = books.held.get(id).into_iter().flatten().map(|line| line.quantity).sum();
+            assert!(shipped <= held, "more left than was held");
+            let status = if shipped == held { Status::Shipped } else { Status::PartiallyShipped };
+            books.reservations.insert(id.clone(), status);
+            Ok(inventory::ShipResponse { reservation: Some(books.reservation(id, "")) })
+        })
     }
 
     fn extend_reservation(
         &self,
         _: Cx,
-        _: inventory::ExtendReservationRequest,
+        request: inventory::ExtendReservationRequest,
     ) -> Answer<inventory::ExtendReservationResponse> {
-        not_here()
+        self.carry("extend", move |books| {
+            books.prolonged += 1;
+            let reservation = Some(books.reservation(&request.reservation_id, ""));
+            Ok(inventory::ExtendReservationResponse { reservation })
+        })
     }
 
-    fn ship(&self, _: Cx, _: inventory::ShipRequest) -> Answer<inventory::ShipResponse> {
-        not_here()
-    }
-
-    fn restock(&self, _: Cx, _: inventory::RestockRequest) -> Answer<inventory::RestockResponse> {
-        not_here()
-    }
-
-    fn transfer_stock(
+    fn get_reservation(
         &self,
         _: Cx,
-        _: inventory::TransferStockRequest,
-    ) -> Answer<inventory::TransferStockResponse> {
-        not_here()
+        request: inventory::GetReservationRequest,
+    ) -> Answer<inventory::GetReservationResponse> {
+        self.carry("get_reservation", move |books| {
+            let reservation = Some(books.reservation(&request.reservation_id, ""));
+            Ok(inventory::GetReservationResponse { reservation })
+        })
     }
 
-    fn count_stock(&self, _: Cx, _: inventory::CountStockRequest) -> Answer<inventory::CountStockResponse> {
-        not_here()
+    never_called! {
+        get_availability(inventory::GetAvailabilityRequest) -> inventory::GetAvailabilityResponse;
+        restock(inventory::RestockRequest) -> inventory::RestockResponse;
+        receive_stock(inventory::ReceiveStockRequest) -> inventory::ReceiveStockResponse;
+        adjust_stock(inventory::AdjustStockRequest) -> inventory::AdjustStockResponse;
+        transfer_stock(inventory::TransferStockRequest) -> inventory::TransferStockResponse;
+        count_stock(inventory::CountStockRequest) -> inventory::CountStockResponse;
+        list_shortfalls(inventory::ListShortfallsRequest) -> inventory::ListShortfallsResponse;
+        resolve_shortfall(inventory::ResolveShortfallRequest) -> inventory::ResolveShortfallResponse;
+        put_location(inventory::PutLocationRequest) -> inventory::PutLocationResponse;
+        list_locations(inventory::ListLocationsRequest) -> inventory::ListLocationsResponse;
+        put_stock_terms(inventory::PutStockTermsRequest) -> inventory::PutStockTermsResponse;
+        watch_stock(inventory::WatchStockRequest) -> Stream<inventory::WatchStockResponse>;
+        list_movements(inventory::ListMovementsRequest) -> inventory::ListMovementsResponse;
+    }
+}
+
+impl Books {
+    /// Allots what is asked for, SKU `B` in the east and everything else in the main house.
+    fn hold(
+        &mut self,
+        id: &str,
+        request: &inventory::ReserveRequest,
+        status: inventory::ReservationStatus,
+    ) -> inventory::ReservationStatus {
+        let mut held = Vec::new();
+        for line in &request.lines {
+            let there = self.scarce.get(&line.sku).copied().unwrap_or(line.quantity);
+            let is_partial = request.policy() == inventory::ReservePolicy::Partial;
+            let quantity = if is_partial { line.quantity.min(there) } else { line.quantity };
+            let location = if line.sku == "B" { "east" } else { "main" }.to_owned();
+            if quantity > 0 {
+                held.push(inventory::AllocatedLine {
+                    line: line.line,
+                    sku: line.sku.clone(),
+                    quantity,
+                    location,
+                });
+            }
+        }
+        self.held.insert(id.to_owned(), held);
+        status
     }
 
-    fn list_shortfalls(
-        &self,
-        _: Cx,
-        _: inventory::ListShortfallsRequest,
-    ) -> Answer<inventory::ListShortfallsResponse> {
-        not_here()
-    }
-
-    fn resolve_shortfall(
-        &self,
-        _: Cx,
-        _: inventory::ResolveShortfallRequest,
-    ) -> Answer<inventory::ResolveShortfallResponse> {
-        not_here()
-    }
-
-    fn put_location(
-        &self,
-        _: Cx,
-        _: inventory::PutLocationRequest,
-    ) -> Answer<inventory::PutLocationResponse> {
-        not_here()
-    }
-
-    fn list_locations(
-        &self,
-        _: Cx,
-        _: inventory::ListLocationsRequest,
-    ) -> Answer<inventory::ListLocationsResponse> {
-        not_here()
-    }
-
-    fn put_stock_terms(
-        &self,
-        _: Cx,
-        _: inventory::PutStockTermsRequest,
-    ) -> Answer<inventory::PutStockTermsResponse> {
-        not_here()
-    }
-
-    fn watch_stock(
-        &self,
-        _: Cx,
-        _: inventory::WatchStockRequest,
-    ) -> Answer<BoxStream<'static, Result<inventory::WatchStockResponse, Error>>> {
-        not_here()
+    fn give_back(&mut self, id: &str, request: &inventory::ReleaseRequest) {
+        if !self.line_releases.insert(request.release_id.clone()) {
+            return;
+        }
+        for line in self.held.get_mut(id).into_iter().flatten() {
+            let given = request.lines.iter().find(|given| given.line == line.line);
+            line.quantity -= given.map_or(0, |given| given.quantity);
+        }
+        self.held.entry(id.to_owned()).and_modify(|held| held.retain(|line| line.quantity > 0));
     }
 }
 
@@ -362,10 +404,14 @@ impl payment::PaymentService for World {
     fn authorize(&self, _: Cx, request: payment::AuthorizeRequest) -> Answer<payment::AuthorizeResponse> {
         self.carry("authorize", move |books| {
             use payment::PaymentStatus as Status;
-            let willing = books.willing("authorize");
+            let (willing, wants_action) = (books.willing("authorize"), books.wants_action);
             let funds = books.funds(&request.payment_id);
             if funds.status == Status::Unspecified {
-                funds.status = if willing { Status::Authorized } else { Status::Declined };
+                funds.status = match (wants_action, willing) {
+                    (true, _) => Status::RequiresAction,
+                    (false, true) => Status::Authorized,
+                    (false, false) => Status::Declined,
+                };
                 let amount = request.amount.as_ref().map_or(0, |money| money.minor_units);
                 funds.promised = if willing { amount } else { 0 };
             }
@@ -379,22 +425,23 @@ impl payment::PaymentService for World {
             if !books.willing("capture") {
                 return Err(refused("CAPTURE_REFUSED"));
             }
+            let expired = books.expired;
             let funds = books.funds(&request.payment_id);
-            match funds.status {
-                Status::Authorized => {
-                    funds.status = Status::Captured;
-                    funds.taken += request.amount.as_ref().map_or(0, |money| money.minor_units);
-                }
-                Status::Captured | Status::Refunded => {}
-                Status::Unspecified
-                | Status::Authorizing
-                | Status::Unknown
-                | Status::PartiallyCaptured
-                | Status::Declined
-                | Status::Voided
-                | Status::RequiresAction
-                | Status::AuthExpired
-                | Status::PartiallyRefunded => return Err(refused("PAYMENT_VOIDED")),
+            if expired && !funds.again {
+                return Err(refused("AUTHORIZATION_EXPIRED"));
+            }
+            if !matches!(
+                funds.status,
+                Status::Authorized | Status::PartiallyCaptured | Status::Captured | Status::Refunded
+            ) {
+                return Err(refused("PAYMENT_VOIDED"));
+            }
+            let is_open = matches!(funds.status, Status::Authorized | Status::PartiallyCaptured);
+            if is_open && funds.captures.insert(request.capture_id.clone()) {
+                funds.taken += request.amount.as_ref().map_or(0, |money| money.minor_units);
+                assert!(funds.taken <= funds.promised, "more taken than was promised");
+                let all = funds.taken == funds.promised;
+                funds.status = if all { Status::Captured } else { Status::PartiallyCaptured };
             }
             Ok(payment::CaptureResponse { payment: Some(books.payment(&request.payment_id)) })
         })
@@ -429,233 +476,38 @@ impl payment::PaymentService for World {
         })
     }
 
-    fn reauthorize(&self, _: Cx, _: payment::ReauthorizeRequest) -> Answer<payment::ReauthorizeResponse> {
-        not_here()
-    }
-
-    fn complete_action(
-        &self,
-        _: Cx,
-        _: payment::CompleteActionRequest,
-    ) -> Answer<payment::CompleteActionResponse> {
-        not_here()
-    }
-
-    fn handle_webhook(
-        &self,
-        _: Cx,
-        _: payment::HandleWebhookRequest,
-    ) -> Answer<payment::HandleWebhookResponse> {
-        not_here()
-    }
-
-    fn reconcile(&self, _: Cx, _: payment::ReconcileRequest) -> Answer<payment::ReconcileResponse> {
-        not_here()
-    }
-
-    fn list_payment_issues(
-        &self,
-        _: Cx,
-        _: payment::ListPaymentIssuesRequest,
-    ) -> Answer<payment::ListPaymentIssuesResponse> {
-        not_here()
-    }
-
-    fn get_payment(&self, _: Cx, _: payment::GetPaymentRequest) -> Answer<payment::GetPaymentResponse> {
-        not_here()
-    }
-
-    fn get_ledger(&self, _: Cx, _: payment::GetLedgerRequest) -> Answer<payment::GetLedgerResponse> {
-        not_here()
-    }
-}
-
-impl cart::CartService for World {
-    fn read_lines(&self, cx: Cx, request: cart::ReadLinesRequest) -> Answer<cart::ReadLinesResponse> {
-        // The token says on whose behalf; the guard of the real cart reads it.
-        let token = cx.token().cloned();
-        let found = self.books(|books| books.carts.get(&request.cart_id).cloned());
-        Box::pin(async move {
-            token.ok_or_else(|| Error::new(Code::Unauthenticated, "UNAUTHENTICATED", "no token"))?;
-            let (_, lines) = found.ok_or_else(|| Error::not_found("the cart"))?;
-            let market = "GB".to_owned();
-            Ok(cart::ReadLinesResponse { cart_id: request.cart_id, market, lines, version: 3 })
+    fn get_payment(&self, _: Cx, request: payment::GetPaymentRequest) -> Answer<payment::GetPaymentResponse> {
+        self.carry("get_payment", move |books| {
+            Ok(payment::GetPaymentResponse { payment: Some(books.payment(&request.payment_id)) })
         })
     }
 
-    fn get_cart(&self, _: Cx, _: cart::GetCartRequest) -> Answer<cart::GetCartResponse> {
-        not_here()
-    }
-
-    fn add_item(&self, _: Cx, _: cart::AddItemRequest) -> Answer<cart::AddItemResponse> {
-        not_here()
-    }
-
-    fn set_quantity(&self, _: Cx, _: cart::SetQuantityRequest) -> Answer<cart::SetQuantityResponse> {
-        not_here()
-    }
-
-    fn remove_item(&self, _: Cx, _: cart::RemoveItemRequest) -> Answer<cart::RemoveItemResponse> {
-        not_here()
-    }
-
-    fn clear_cart(&self, _: Cx, _: cart::ClearCartRequest) -> Answer<cart::ClearCartResponse> {
-        not_here()
-    }
-}
-
-impl catalog::CatalogService for World {
-    fn batch_get_variants(
+    fn reauthorize(
         &self,
         _: Cx,
-        request: catalog::BatchGetVariantsRequest,
-    ) -> Answer<catalog::BatchGetVariantsResponse> {
-        assert!((1..=500).contains(&request.skus.len()), "asked in chunks");
-        let results = self.books(|books| {
-            let result = |sku: &String| catalog::VariantResult {
-                sku: sku.clone(),
-                variant: books.products.get(sku).map(|(title, price)| catalog::SoldVariant {
-                    sku: sku.clone(),
-                    title: title.clone(),
-                    handle: "thing".to_owned(),
-                    price: price.clone().map(|amount| catalog::Price {
-                        market: request.market.clone(),
-                        amount: Some(amount),
-                        valid_from: None,
-                        price_version: 2,
-                    }),
-                }),
-            };
-            request.skus.iter().map(result).collect()
-        });
-        Box::pin(async move { Ok(catalog::BatchGetVariantsResponse { results }) })
+        request: payment::ReauthorizeRequest,
+    ) -> Answer<payment::ReauthorizeResponse> {
+        self.carry("reauthorize", move |books| {
+            if !books.willing("reauthorize") {
+                return Err(refused("REAUTHORIZATION_REFUSED"));
+            }
+            let wanted = request.amount.as_ref().map_or(0, |money| money.minor_units);
+            let funds = books.funds(&request.payment_id);
+            if funds.again && funds.renewal != request.authorization_id {
+                let held = refused("REAUTHORIZATION_REFUSED").with("decline_code", "not_expired");
+                return Err(held);
+            }
+            assert_eq!(wanted, funds.promised - funds.taken, "all that is left is promised anew");
+            (funds.again, funds.renewal) = (true, request.authorization_id.clone());
+            Ok(payment::ReauthorizeResponse { payment: Some(books.payment(&request.payment_id)) })
+        })
     }
 
-    fn put_product(&self, _: Cx, _: catalog::PutProductRequest) -> Answer<catalog::PutProductResponse> {
-        not_here()
-    }
-
-    fn publish_product(
-        &self,
-        _: Cx,
-        _: catalog::PublishProductRequest,
-    ) -> Answer<catalog::PublishProductResponse> {
-        not_here()
-    }
-
-    fn unpublish_product(
-        &self,
-        _: Cx,
-        _: catalog::UnpublishProductRequest,
-    ) -> Answer<catalog::UnpublishProductResponse> {
-        not_here()
-    }
-
-    fn archive_product(
-        &self,
-        _: Cx,
-        _: catalog::ArchiveProductRequest,
-    ) -> Answer<catalog::ArchiveProductResponse> {
-        not_here()
-    }
-
-    fn set_price(&self, _: Cx, _: catalog::SetPriceRequest) -> Answer<catalog::SetPriceResponse> {
-        not_here()
-    }
-
-    fn get_product(&self, _: Cx, _: catalog::GetProductRequest) -> Answer<catalog::GetProductResponse> {
-        not_here()
-    }
-
-    fn list_products(&self, _: Cx, _: catalog::ListProductsRequest) -> Answer<catalog::ListProductsResponse> {
-        not_here()
-    }
-
-    fn search_products(
-        &self,
-        _: Cx,
-        _: catalog::SearchProductsRequest,
-    ) -> Answer<catalog::SearchProductsResponse> {
-        not_here()
-    }
-
-    fn list_categories(
-        &self,
-        _: Cx,
-        _: catalog::ListCategoriesRequest,
-    ) -> Answer<catalog::ListCategoriesResponse> {
-        not_here()
-    }
-
-    fn list_prices(&self, _: Cx, _: catalog::ListPricesRequest) -> Answer<catalog::ListPricesResponse> {
-        not_here()
-    }
-
-    fn price_lines(&self, _: Cx, _: catalog::PriceLinesRequest) -> Answer<catalog::PriceLinesResponse> {
-        not_here()
-    }
-
-    fn create_promotion(
-        &self,
-        _: Cx,
-        _: catalog::CreatePromotionRequest,
-    ) -> Answer<catalog::CreatePromotionResponse> {
-        not_here()
-    }
-
-    fn get_promotion(&self, _: Cx, _: catalog::GetPromotionRequest) -> Answer<catalog::GetPromotionResponse> {
-        not_here()
-    }
-
-    fn list_promotions(
-        &self,
-        _: Cx,
-        _: catalog::ListPromotionsRequest,
-    ) -> Answer<catalog::ListPromotionsResponse> {
-        not_here()
-    }
-
-    fn disable_promotion(
-        &self,
-        _: Cx,
-        _: catalog::DisablePromotionRequest,
-    ) -> Answer<catalog::DisablePromotionResponse> {
-        not_here()
-    }
-
-    fn validate_coupon(
-        &self,
-        _: Cx,
-        _: catalog::ValidateCouponRequest,
-    ) -> Answer<catalog::ValidateCouponResponse> {
-        not_here()
-    }
-
-    fn redeem_coupons(
-        &self,
-        _: Cx,
-        _: catalog::RedeemCouponsRequest,
-    ) -> Answer<catalog::RedeemCouponsResponse> {
-        not_here()
-    }
-
-    fn release_coupons(
-        &self,
-        _: Cx,
-        _: catalog::ReleaseCouponsRequest,
-    ) -> Answer<catalog::ReleaseCouponsResponse> {
-        not_here()
-    }
-
-    fn put_tax_zone(&self, _: Cx, _: catalog::PutTaxZoneRequest) -> Answer<catalog::PutTaxZoneResponse> {
-        not_here()
-    }
-
-    fn list_tax_zones(
-        &self,
-        _: Cx,
-        _: catalog::ListTaxZonesRequest,
-    ) -> Answer<catalog::ListTaxZonesResponse> {
-        not_here()
+    never_called! {
+        complete_action(payment::CompleteActionRequest) -> payment::CompleteActionResponse;
+        handle_webhook(payment::HandleWebhookRequest) -> payment::HandleWebhookResponse;
+        reconcile(payment::ReconcileRequest) -> payment::ReconcileResponse;
+        list_payment_issues(payment::ListPaymentIssuesRequest) -> payment::ListPaymentIssuesResponse;
+        get_ledger(payment::GetLedgerRequest) -> payment::GetLedgerResponse;
     }
 }

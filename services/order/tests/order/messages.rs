@@ -71,6 +71,7 @@ fn an_acceptance_is_read_or_every_faulty_field_is_named() {
         quote_id: QuoteId::from_uuid(Uuid::v7(1, [1; 10])).to_string(),
         expected_total: money(5, "GBP"),
         payment_method_token: "ok".into(),
+        partial_policy: 0,
     };
     assert_eq!(fields(proto::acceptance(&good)), Vec::<String>::new());
     let foreign = pb::PlaceOrderRequest { quote_id: good.quote_id.replace("qte", "ord"), ..good.clone() };
@@ -90,7 +91,47 @@ fn a_cancel_and_a_cart_are_read_or_named() {
     assert_eq!(cancel(&order_id, String::new()), Vec::<String>::new());
     assert_eq!(cancel(&order_id, "x".repeat(201)), ["reason"]);
     assert_eq!(cancel("ord_1", "a\u{7}".into()), ["orderId", "reason"]);
-    assert_eq!(fields(proto::cart_id(&pb::CreateQuoteRequest { cart_id: "x".into() })), ["cartId"]);
     let find = pb::FindByExternalRefRequest::default();
     assert_eq!(fields(proto::external_ref(&find)), ["externalRef"]);
+}
+
+#[test]
+fn a_wish_is_read_or_every_faulty_field_is_named() {
+    let cart_id = souk_contracts::terms::CartId::from_uuid(Uuid::v7(1, [1; 10])).to_string();
+    let good = pb::CreateQuoteRequest { cart_id, ..pb::CreateQuoteRequest::default() };
+    let with = |change: fn(&mut pb::CreateQuoteRequest)| {
+        let mut wish = good.clone();
+        change(&mut wish);
+        fields(proto::wish(&wish))
+    };
+    assert_eq!(with(|_| {}), Vec::<String>::new());
+    assert_eq!(with(|wish| wish.cart_id = "x".into()), ["cartId"]);
+    assert_eq!(with(|wish| wish.rate_id = "x".repeat(65)), ["rateId"]);
+    assert_eq!(with(|wish| wish.coupon_codes = vec!["A".into(); 11]), ["couponCodes"]);
+    assert_eq!(with(|wish| wish.coupon_codes = vec!["A".into(), String::new()]), ["couponCodes[1]"]);
+    assert_eq!(with(|wish| wish.country = "gb".into()), ["country"]);
+    assert_eq!(with(|wish| wish.region = "x".repeat(17)), ["region"]);
+    assert_eq!(with(|wish| (wish.country, wish.region) = ("US".into(), "NY".into())), Vec::<String>::new());
+    assert_eq!(with(|wish| (wish.country, wish.rate_id) = ("US".into(), "rte_1".into())), ["country"]);
+    let twice = pb::CreateQuoteRequest { coupon_codes: vec!["ten".into(), "TEN".into()], ..good.clone() };
+    assert_eq!(proto::wish(&twice).expect("read").coupons, vec![std::sync::Arc::from("TEN")]);
+}
+
+#[test]
+fn what_comes_after_the_sale_is_read_or_every_faulty_field_is_named() {
+    let order_id = OrderId::from_uuid(Uuid::v7(1, [1; 10])).to_string();
+    let lines = |cancel_id: &str, lines: Vec<pb::OrderPieces>| {
+        let (order_id, cancel_id) = (order_id.clone(), cancel_id.to_owned());
+        fields(proto::cancel_lines(&pb::CancelLinesRequest { order_id, cancel_id, lines }))
+    };
+    let piece = |quantity| pb::OrderPieces { line: 1, quantity };
+    assert_eq!(lines("c-1", vec![piece(1)]), Vec::<String>::new());
+    assert_eq!(lines("c 1", vec![piece(1)]), ["cancelId"]);
+    assert_eq!(lines("", vec![]), ["cancelId", "lines"]);
+    assert_eq!(lines("c", vec![piece(1), piece(0)]), ["lines[1].quantity"]);
+    assert_eq!(fields(proto::noted(&order_id, "why")), Vec::<String>::new());
+    assert_eq!(fields(proto::noted("x", "")), ["orderId", "reason"]);
+    assert_eq!(fields(proto::as_of(&pb::GetOrderAsOfRequest::default())), ["orderId", "time"]);
+    let odd = pb::PlaceOrderRequest { partial_policy: 9, ..pb::PlaceOrderRequest::default() };
+    assert!(fields(proto::acceptance(&odd)).contains(&"partialPolicy".to_owned()));
 }

@@ -1,6 +1,6 @@
 //! Quotes and orders through the service's own contract.
 use crate::doubles::{Fate, gbp};
-use crate::shop::{GUEST, Shop, TOTAL, acceptance, cart_id};
+use crate::shop::{GUEST, Shop, TOTAL, acceptance, cart_id, wish};
 use futures_util::StreamExt;
 use prost::Message;
 use souk_contracts::order::v1::{self as pb, OrderPayment, OrderStatus};
@@ -41,9 +41,7 @@ async fn a_cart_with_faults_names_them() {
         });
         shop.world.books(|books| books.carts.insert(cart_id(), (GUEST.to_owned(), lines.collect())));
         let (client, cx) = (shop.client(), shop.guest());
-        async move {
-            client.create_quote(cx, pb::CreateQuoteRequest { cart_id: cart_id() }).await.expect_err("faulty")
-        }
+        async move { client.create_quote(cx, wish()).await.expect_err("faulty") }
     };
     assert_eq!(faulty(&[]).await.reason(), "CART_EMPTY");
     let unknown = faulty(&["A", "NOPE", "OLD"]).await;
@@ -51,7 +49,7 @@ async fn a_cart_with_faults_names_them() {
     let unsold = faulty(&["OLD", "A"]).await;
     assert_eq!((unsold.reason(), unsold.metadata()["skus"].as_str()), ("NOT_SOLD_IN_MARKET", r#"["OLD"]"#));
     shop.world.books(|books| books.carts.clear());
-    let request = pb::CreateQuoteRequest { cart_id: cart_id() };
+    let request = wish();
     let missing = shop.client().create_quote(shop.guest(), request).await.expect_err("gone");
     assert_eq!(missing.code(), Code::NotFound);
 }

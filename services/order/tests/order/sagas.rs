@@ -3,7 +3,7 @@
 use crate::doubles::Fate;
 use crate::shop::{Shop, TOTAL};
 use souk_order::domain::Order;
-use souk_order::domain::order::{Label, Payment};
+use souk_order::domain::order::{Label, Payment, Windows};
 
 /// More calls than any of these stories has.
 const CALLS_MAX: usize = 12;
@@ -80,7 +80,15 @@ impl Story {
         match self.label {
             Label::Confirmed => assert!(shop.world.sold(TOTAL)),
             Label::Rejected | Label::Cancelled => assert!(shop.world.keeps_nothing(), "{self:?}"),
-            Label::Pending | Label::Cancelling => panic!("no story ends so"),
+            Label::Pending
+            | Label::AwaitingCustomer
+            | Label::Processing
+            | Label::PartiallyShipped
+            | Label::Shipped
+            | Label::Delivered
+            | Label::Completed
+            | Label::OnHold
+            | Label::Cancelling => panic!("no story ends so"),
         }
     }
 }
@@ -281,10 +289,10 @@ async fn the_deadline_leaves_a_pivot_in_doubt_alone() {
     let order_id = shop.place_new().await.order_id;
     shop.world.call_held().await;
     shop.clock.advance_ms(31 * 60 * 1_000);
-    let orders = souk_order::grpc::Orders::new(shop.own(), souk_order::grpc::QUOTE_TTL);
+    let orders = souk_order::grpc::Orders::new(shop.own(), souk_order::grpc::QUOTE_TTL, Windows::default());
     for timer in shop.store().due_timers(10).await.expect("readable") {
         // The timers' own process may be faster.
-        let fired = orders.deadline_passed(timer).await;
+        let fired = orders.timer_due(timer).await;
         assert!(matches!(fired, Ok(()) | Err(souk_eventstore::CommitError::TimerGone)), "{fired:?}");
     }
     shop.world.let_go();

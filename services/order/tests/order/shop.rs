@@ -1,17 +1,24 @@
 //! An order service that can be started, crashed and started again on the same store.
 use crate::doubles::{World, gbp};
+use prost::Message;
+use souk_bus::Reactor;
 use souk_contracts::cart::v1::{CartService, CartServiceClient, PlainLine};
 use souk_contracts::catalog::v1::{CatalogService, CatalogServiceClient};
 use souk_contracts::inventory::v1::{InventoryService, InventoryServiceClient};
 use souk_contracts::order::v1::{self as pb, OrderServiceClient};
 use souk_contracts::payment::v1::{PaymentService, PaymentServiceClient};
+use souk_contracts::shipping::v1::{self as shipping, ShippingService, ShippingServiceClient};
 use souk_contracts::terms::{CartId, OrderId};
-use souk_eventstore::{EventStore, Location, Options, StreamId};
+use souk_eventstore::{EventStore, InboxMark, Location, Options, StreamId};
 use souk_host::{Resources, Service};
 use souk_identity::{Claims, KeySet, Kind, ServiceIdentity, Signer, SigningKey, Verifier};
 use souk_kernel::{Clock, Error, Ids, ManualClock, SeededEntropy, Timestamp, TypeId, Uuid};
 use souk_order::domain::Order;
+use souk_order::domain::order::Status;
+use souk_order::effects::Waiting;
+use souk_order::reactions::{Parcels, Payments};
 use souk_order::{OrderHouse, invariants, views};
+use souk_rpc::feed::FeedEvent;
 use souk_rpc::{Cx, Guard, Peers};
 use souk_telemetry::{Stop, StopSource, task};
 use std::sync::Arc;
@@ -101,6 +108,7 @@ impl Shop {
         peers.add_local::<InventoryServiceClient>(Arc::new(self.world.clone()) as Arc<dyn InventoryService>);
         peers.add_local::<PaymentServiceClient>(Arc::new(self.world.clone()) as Arc<dyn PaymentService>);
         peers.add_local::<CartServiceClient>(Arc::new(self.world.clone()) as Arc<dyn CartService>);
+        peers.add_local::<ShippingServiceClient>(Arc::new(self.world.clone()) as Arc<dyn ShippingService>);
         peers.add_local::<CatalogServiceClient>(Arc::new(self.world.clone()) as Arc<dyn CatalogService>);
         peers.round_trip(true);
         peers
@@ -150,9 +158,93 @@ impl Shop {
 
     /// A quote of the guest's cart.
     pub async fn quote(&self) -> pb::Quote {
-        let request = pb::CreateQuoteRequest { cart_id: cart_id() };
-        let answer = self.client().create_quote(self.guest(), request).await.expect("a quote");
-        answer.quote.expect("set")
+        self.quote_with(wish()).await.expect("a quote")
+    }
+
+    pub async fn quote_with(&self, request: pb::CreateQuoteRequest) -> Result<pb::Quote, Error> {
+        Ok(self.client().create_quote(self.guest(), request).await?.quote.expect("set"))
+    }
+
+    /// A quote that is shipped, as an order.
+    pub async fn place_shipped(&self) -> pb::Order {
+        let quote = self.quote_with(shipped_wish()).await.expect("a quote");
+        self.place(&quote, "key-1").await.expect("placed")
+    }
+
+    /// Tells the order what shipping publishes, as often as it is said.
+    pub async fn hear(&self, kind: &str, message: impl Message, sequence: u64) {
+        let reactor = Parcels { windows: house().windows };
+        self.apply(&reactor, kind, message, sequence).await;
+    }
+
+    /// Tells the order what payment publishes.
+    pub async fn hear_payment(&self, kind: &str, message: impl Message, sequence: u64) {
+        let reactor = Payments { windows: house().windows, waiting: Waiting::default() };
+        self.apply(&reactor, kind, message, sequence).await;
+    }
+
+    async fn apply(&self, reactor: &impl Reactor, kind: &str, message: impl Message, sequence: u64) {
+        assert!(reactor.wants(kind));
+        let event = FeedEvent {
+            source: reactor.source().to_owned(),
+            stream: "their-stream".to_owned(),
+            public_seq: sequence,
+            kind: kind.to_owned(),
+            id: format!("event-{sequence}"),
+            data: message.encode_to_vec().into(),
+            ..FeedEvent::default()
+        };
+        let mark = InboxMark {
+            reaction: reactor.name().into(),
+            source: reactor.source().into(),
+            stream: "their-stream".into(),
+            sequence,
+        };
+        let work = reactor.work(&event, mark).expect("no poison");
+        self.store().commit(work).await.expect("applied");
+    }
+
+    /// A parcel with these lines (number, SKU, pieces) leaves.
+    pub async fn hand_over(
+        &self,
+        order_id: &str,
+        shipment_id: &str,
+        lines: &[(u32, &str, u32)],
+        sequence: u64,
+    ) {
+        let line = |(line, sku, quantity): &(u32, &str, u32)| shipping::ShipmentLine {
+            line: *line,
+            sku: (*sku).to_owned(),
+            quantity: *quantity,
+            location: if *sku == "B" { "east" } else { "main" }.to_owned(),
+            title: String::new(),
+        };
+        self.world.books(|books| books.fulfilments.entry(order_id.to_owned()).or_default().has_left = true);
+        let message = shipping::ShipmentHandedOver {
+            order_id: order_id.to_owned(),
+            shipment_id: shipment_id.to_owned(),
+            subject: GUEST.to_owned(),
+            lines: lines.iter().map(line).collect(),
+            carrier: "swift".to_owned(),
+            tracking_code: format!("T-{shipment_id}"),
+        };
+        self.hear("souk.shipping.v1.ShipmentHandedOver", message, sequence).await;
+    }
+
+    pub async fn parcel_is(&self, what: &str, order_id: &str, shipment_id: &str, sequence: u64) {
+        let message = shipping::ShipmentInTransit {
+            order_id: order_id.to_owned(),
+            shipment_id: shipment_id.to_owned(),
+            subject: GUEST.to_owned(),
+        };
+        self.hear(&format!("souk.shipping.v1.Shipment{what}"), message, sequence).await;
+    }
+
+    /// The time to undo is over, and shipping has the order.
+    pub async fn until_processing(&self, order_id: &str) -> Order {
+        self.until(order_id, |order| *order.status() == Status::Confirmed).await;
+        self.clock.advance_ms(60_000);
+        self.until(order_id, |order| *order.status() == Status::Processing && !order.has_open_saga()).await
     }
 
     pub async fn place(&self, quote: &pb::Quote, key: &str) -> Result<pb::Order, Error> {
@@ -212,6 +304,7 @@ impl Shop {
         let facts = invariants::facts(order).expect("placed");
         assert!(invariants::saga_fits_status(&facts) && invariants::nothing_kept(&facts), "{order:?}");
         assert!(invariants::total_is_sum_of_lines(order));
+        assert!(invariants::captured_is_what_left(order), "{order:?}");
         let id: OrderId = order_id.parse().expect("an id");
         let rows = self.store().query(views::page(&facts.subject, None, 100)).await.expect("readable");
         let rows: Vec<_> = rows.iter().filter_map(views::listed).filter(|row| row.order_id == id).collect();
@@ -224,6 +317,7 @@ pub fn house() -> OrderHouse {
     let mut house = souk_order::service();
     house.sagas.backoff_first = Duration::from_millis(1);
     house.sagas.backoff_max = Duration::from_millis(2);
+    house.sagas.waiting_recheck = Duration::from_millis(5);
     house
 }
 
@@ -236,5 +330,16 @@ pub fn acceptance(quote: &pb::Quote) -> pb::PlaceOrderRequest {
         quote_id: quote.quote_id.clone(),
         expected_total: quote.total.clone(),
         payment_method_token: "ok".to_owned(),
+        partial_policy: 0,
     }
+}
+
+/// The guest's cart, with nothing besides.
+pub fn wish() -> pb::CreateQuoteRequest {
+    pb::CreateQuoteRequest { cart_id: cart_id(), ..pb::CreateQuoteRequest::default() }
+}
+
+/// The guest's cart, shipped.
+pub fn shipped_wish() -> pb::CreateQuoteRequest {
+    pb::CreateQuoteRequest { rate_id: "rte_1".to_owned(), ..wish() }
 }

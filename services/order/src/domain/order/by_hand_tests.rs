@@ -14,13 +14,17 @@ fn apply(order: &Order, events: &[OrderEvent]) -> Order {
 fn after(order: &Order, outcomes: &[Outcome]) -> Order {
     outcomes.iter().fold(order.clone(), |order, outcome| {
         let intent = outstanding(&order).remove(0);
-        apply(&order, &record(&order, &intent, outcome, ATTEMPTS_UNTIL_OPERATOR))
+        apply(&order, &record(&order, &intent, outcome, ATTEMPTS_UNTIL_OPERATOR, at(8)))
     })
 }
 
 fn placed() -> Order {
-    let placing =
-        Place { order_id: order_id(), placed_by: "gst_1".into(), payment_method_token: "ok".into() };
+    let placing = Place {
+        order_id: order_id(),
+        placed_by: "gst_1".into(),
+        payment_method_token: "ok".into(),
+        partial_policy: PartialPolicy::AllOrNothing,
+    };
     apply(&Order::default(), &place(&Order::default(), &offer(of_cart()), &placing, at(7)))
 }
 
@@ -33,7 +37,7 @@ fn acted(order: &Order, definition: &Definition, progress: &Progress, operation:
     let (by, reason) = ("stf_1".to_owned(), "seen to it".to_owned());
     let intervention = Intervention { operation, step: None, by, reason };
     let moves = progress.intervene(definition, &intervention).expect("it waits for a person");
-    let acted = apply(order, &moved(order, moves));
+    let acted = apply(order, &moved_by_hand(order, moves));
     let facts = facts(&acted).expect("it was placed");
     assert!(saga_fits_status(&facts) && nothing_kept(&facts), "{facts:?}");
     assert!(!acted.needs_attention());
@@ -41,13 +45,13 @@ fn acted(order: &Order, definition: &Definition, progress: &Progress, operation:
 }
 
 fn at_place(order: &Order, operation: Operation) -> Order {
-    acted(order, place::definition(), order.place(), operation)
+    acted(order, placing::definition(order.place().version()), order.place(), operation)
 }
 
 #[test]
 fn a_refused_capture_is_asked_for_again() {
     let retried = at_place(&refused_capture(), Operation::Retry);
-    assert_eq!(outstanding(&retried)[0].step, place::CAPTURE);
+    assert_eq!(outstanding(&retried)[0].step, placing::CAPTURE);
     let captured = after(&retried, &[Outcome::done()]);
     assert_eq!((captured.payment(), captured.is_over()), (Payment::Captured, true));
     assert!(!facts(&captured).expect("placed").by_hand);
@@ -84,7 +88,7 @@ fn a_cancel_that_is_ended_by_hand_is_a_cancelled_order() {
     let called_off = apply(&paid, &cancel(&paid, &asked).expect("it can be cancelled"));
     let stuck = after(&called_off, &[Outcome::done(), Outcome::refused("REFUND_REFUSED", "")]);
     for operation in [Operation::Skip, Operation::Resolve] {
-        let over = acted(&stuck, cancel::definition(), stuck.cancel(), operation);
+        let over = acted(&stuck, cancelling::definition(1), stuck.cancel(), operation);
         assert_eq!((over.label(), over.payment()), (Label::Cancelled, Payment::Captured));
         assert!(over.is_over() && facts(&over).expect("placed").by_hand);
     }

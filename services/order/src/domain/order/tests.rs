@@ -1,9 +1,13 @@
 //! The rules of orders, and both sagas walked exhaustively against a model of their participants: every
 //! answer given, lost or never asked for, with a cancel and a deadline at every point.
 use super::*;
+use crate::domain::Caller;
 use crate::domain::samples::{agreed, at, customer, of_cart, offer, order_id, seller, support};
 use crate::invariants::{facts, nothing_kept, saga_fits_status, total_is_sum_of_lines};
+use crate::{cancel as cancelling, fulfil, place as placing_saga};
 use souk_saga::{Direction, Phase};
+
+mod life;
 
 fn apply(order: &Order, events: &[OrderEvent]) -> Order {
     let mut after = order.clone();
@@ -12,7 +16,12 @@ fn apply(order: &Order, events: &[OrderEvent]) -> Order {
 }
 
 fn placing() -> Place {
-    Place { order_id: order_id(), placed_by: "gst_1".into(), payment_method_token: "ok".into() }
+    Place {
+        order_id: order_id(),
+        placed_by: "gst_1".into(),
+        payment_method_token: "ok".into(),
+        partial_policy: PartialPolicy::AllOrNothing,
+    }
 }
 
 fn placed_events() -> Vec<OrderEvent> {
@@ -21,6 +30,11 @@ fn placed_events() -> Vec<OrderEvent> {
 
 fn placed() -> Order {
     apply(&Order::default(), &placed_events())
+}
+
+/// What the runner would record, at some time.
+fn record(order: &Order, intent: &Intent, outcome: &Outcome, attempt: u32) -> Vec<OrderEvent> {
+    super::record(order, intent, outcome, attempt, at(8))
 }
 
 fn next(order: &Order) -> Intent {
@@ -63,9 +77,10 @@ fn the_pivot_confirms_and_the_capture_comes_after() {
     assert_eq!((committed.label(), committed.payment()), (Label::Pending, Payment::Authorized));
     let events = record(&committed, &next(&committed), &Outcome::done(), 1);
     assert_eq!(kinds(&events), ["SagaMoved", "OrderConfirmed"]);
-    assert!(place::ends_deadline(&events));
+    let ended = timers(&committed, &events, at(9), &Windows::default()).cancel;
+    assert_eq!(ended, [placing_saga::deadline_key(order_id())]);
     let confirmed = apply(&committed, &events);
-    assert_eq!((confirmed.label(), next(&confirmed).step), (Label::Confirmed, place::CAPTURE));
+    assert_eq!((confirmed.label(), next(&confirmed).step), (Label::Confirmed, placing_saga::CAPTURE));
     assert!(!confirmed.is_over());
     let over = after(&confirmed, &[Outcome::done()]);
     assert_eq!((over.label(), over.payment(), over.is_over()), (Label::Confirmed, Payment::Captured, true));
@@ -108,12 +123,12 @@ fn pivot_in_doubt() -> Order {
 #[test]
 fn a_cancel_while_the_pivot_is_in_doubt_waits_for_its_answer() {
     let order = pivot_in_doubt();
-    assert_eq!((order.label(), next(&order).step), (Label::Cancelling, place::COMMIT));
+    assert_eq!((order.label(), next(&order).step), (Label::Cancelling, placing_saga::COMMIT));
     let events = record(&order, &next(&order), &Outcome::done(), 1);
     assert_eq!(kinds(&events), ["SagaMoved", "OrderConfirmed", "SagaMoved", "SagaMoved"]);
     let turning = apply(&order, &events);
-    assert_eq!((turning.label(), next(&turning).step), (Label::Cancelling, cancel::RELEASE));
-    let refunded = Outcome::Done(cancel::REFUNDED.into());
+    assert_eq!((turning.label(), next(&turning).step), (Label::Cancelling, cancelling::RELEASE));
+    let refunded = Outcome::Done(cancelling::REFUNDED.into());
     let over = after(&turning, &[Outcome::done(), refunded]);
     assert_eq!((over.label(), over.payment()), (Label::Cancelled, Payment::Refunded));
 }
@@ -166,7 +181,7 @@ fn the_deadline_turns_back_only_what_can_be_turned_back() {
 fn a_refused_release_is_asked_again_and_never_turns_a_cancel_back() {
     let confirmed = after(&placed(), &vec![Outcome::done(); 3]);
     let order = after(&cancelled(&confirmed), &[Outcome::refused("NO", "")]);
-    assert_eq!((order.label(), next(&order).step), (Label::Cancelling, cancel::RELEASE));
+    assert_eq!((order.label(), next(&order).step), (Label::Cancelling, cancelling::RELEASE));
 }
 
 // ---- The exhaustive walk ----
@@ -194,28 +209,80 @@ enum Funds {
     Blocked,
 }
 
+/// What catalog and shipping know.
+#[derive(Clone, Copy, Debug, PartialEq, Default)]
+enum Side {
+    #[default]
+    Unasked,
+    Taken,
+    Refused,
+    GivenBack,
+}
+
 /// The participants: each remembers its answer, and a late request gets it.
 #[derive(Clone, Copy, Debug, Default)]
 struct World {
     stock: Stock,
     funds: Funds,
+    coupons: Side,
+    floor: Side,
+    /// A parcel has left, and the order may not have heard of it yet.
+    has_left: bool,
 }
 
 impl World {
     /// Carries an intent out. `willing` decides what is not decided yet.
     fn carry_out(&mut self, intent: &Intent, willing: bool) -> Outcome {
         match (intent.step, intent.direction) {
-            (place::RESERVE, Direction::Do) => self.reserve(willing),
-            (place::COMMIT, Direction::Do) => self.commit(willing),
-            (place::RESERVE, Direction::Undo) | (cancel::RELEASE, Direction::Do) => {
+            (placing_saga::RESERVE, Direction::Do) => self.reserve(willing),
+            (placing_saga::COMMIT, Direction::Do) => self.commit(willing),
+            (placing_saga::RESERVE, Direction::Undo) | (cancelling::RELEASE, Direction::Do) => {
                 if self.stock != Stock::Refused {
                     self.stock = Stock::Released;
                 }
                 Outcome::done()
             }
-            (place::AUTHORIZE, Direction::Do) => self.authorize(willing),
-            (place::CAPTURE, Direction::Do) => self.capture(willing),
-            (place::AUTHORIZE, Direction::Undo) | (cancel::RETURN_MONEY, Direction::Do) => self.give_back(),
+            (placing_saga::AUTHORIZE, Direction::Do) => self.authorize(willing),
+            (placing_saga::CAPTURE, Direction::Do) => self.capture(willing),
+            (placing_saga::REDEEM, Direction::Do) => {
+                if self.coupons == Side::Unasked {
+                    self.coupons = if willing { Side::Taken } else { Side::Refused };
+                }
+                match self.coupons {
+                    Side::Taken => Outcome::done(),
+                    Side::Unasked | Side::Refused | Side::GivenBack => {
+                        Outcome::refused("COUPON_EXHAUSTED", "TEN")
+                    }
+                }
+            }
+            (placing_saga::REDEEM, Direction::Undo) | (cancelling::RETURN_COUPONS, Direction::Do) => {
+                if self.coupons != Side::Refused {
+                    self.coupons = Side::GivenBack;
+                }
+                Outcome::done()
+            }
+            (fulfil::CREATE, Direction::Do) => {
+                if self.floor == Side::Unasked {
+                    self.floor = Side::Taken;
+                }
+                match self.floor {
+                    Side::Taken => Outcome::done(),
+                    Side::Unasked | Side::Refused | Side::GivenBack => {
+                        Outcome::refused("FULFILMENT_CANCELLED", "")
+                    }
+                }
+            }
+            (cancelling::STOP_SHIPPING, Direction::Do) if self.has_left => {
+                Outcome::refused("CANCEL_TOO_LATE", "")
+            }
+            (cancelling::STOP_SHIPPING, Direction::Do) => {
+                self.floor = Side::GivenBack;
+                Outcome::done()
+            }
+            (cancelling::STOP_SHIPPING, Direction::Undo) => Outcome::done(),
+            (placing_saga::AUTHORIZE, Direction::Undo) | (cancelling::RETURN_MONEY, Direction::Do) => {
+                self.give_back()
+            }
             (step, direction) => panic!("nobody knows {direction} {step}"),
         }
     }
@@ -276,7 +343,7 @@ impl World {
             Funds::Unasked | Funds::Promised | Funds::Blocked | Funds::GivenUp => Funds::GivenUp,
             Funds::Declined => Funds::Declined,
         };
-        let word = if self.funds == Funds::GivenBack { cancel::REFUNDED } else { cancel::VOIDED };
+        let word = if self.funds == Funds::GivenBack { cancelling::REFUNDED } else { cancelling::VOIDED };
         Outcome::Done(word.into())
     }
 
@@ -284,7 +351,8 @@ impl World {
         let stock = matches!(self.stock, Stock::Unasked | Stock::Refused | Stock::Released);
         let funds =
             matches!(self.funds, Funds::Unasked | Funds::Declined | Funds::GivenUp | Funds::GivenBack);
-        stock && funds
+        let coupons = self.coupons != Side::Taken;
+        stock && funds && coupons && self.floor != Side::Taken && !self.has_left
     }
 }
 
@@ -296,6 +364,8 @@ struct Luck {
     deadlines: u8,
     /// Calls that were sent and are carried out late, after their answer was given up.
     zombies: u8,
+    /// The time to undo may end, and a parcel may leave; the order hears of it later.
+    parcels: u8,
 }
 
 #[derive(Default)]
@@ -304,6 +374,8 @@ struct Ends {
     rejected: u32,
     cancelled: u32,
     stuck: u32,
+    shipped: u32,
+    too_late: u32,
 }
 
 fn walk(order: &Order, world: World, luck: Luck, ends: &mut Ends) {
@@ -326,6 +398,7 @@ fn walk(order: &Order, world: World, luck: Luck, ends: &mut Ends) {
             walk(&apply(order, &record(order, &intent, &Outcome::unknown("no"), 1)), world, lost, ends);
         }
     }
+    walk_parcels(order, world, luck, ends);
     if luck.cancels > 0
         && let Ok(events) = cancel(order, &asked_by(customer("gst_1")))
     {
@@ -334,6 +407,21 @@ fn walk(order: &Order, world: World, luck: Luck, ends: &mut Ends) {
     if luck.deadlines > 0 {
         let events = deadline_passed(order);
         walk(&apply(order, &events), world, Luck { deadlines: luck.deadlines - 1, ..luck }, ends);
+    }
+}
+
+/// What the world does by itself with an order that is shipped.
+fn walk_parcels(order: &Order, world: World, luck: Luck, ends: &mut Ends) {
+    let processing = undo_window_over(order);
+    if !processing.is_empty() {
+        walk(&apply(order, &processing), world, luck, ends);
+    }
+    if world.floor == Side::Taken && !world.has_left && luck.parcels > 0 {
+        let luck = Luck { parcels: luck.parcels - 1, ..luck };
+        walk(order, World { has_left: true, ..world }, luck, ends);
+    }
+    if let Some(shipped) = handed_over(order, &life::everything()).filter(|_| world.has_left) {
+        walk(&apply(order, &[OrderEvent::ParcelShipped(shipped)]), world, luck, ends);
     }
 }
 
@@ -359,8 +447,16 @@ fn check(order: &Order, world: World, ends: &mut Ends) {
     assert!(saga_fits_status(&facts), "{order:?}");
     assert!(nothing_kept(&facts), "{order:?}");
     assert!(total_is_sum_of_lines(order));
-    let settled_or_busy = order.is_over() || order.needs_attention() || !outstanding(order).is_empty();
+    let waits = order.delivery().is_some()
+        && matches!(order.label(), Label::Confirmed | Label::Processing | Label::Shipped);
+    let settled_or_busy =
+        order.is_over() || order.needs_attention() || !outstanding(order).is_empty() || waits;
     assert!(settled_or_busy, "an open order has something to do: {order:?}");
+    if *order.status() == Status::Shipped && !order.has_open_saga() {
+        ends.shipped += 1;
+        ends.too_late += u32::from(order.cancel_refused().is_some());
+        assert_eq!((world.stock, world.funds, world.floor), (Stock::Committed, Funds::Promised, Side::Taken));
+    }
     if order.needs_attention() && outstanding(order).is_empty() {
         ends.stuck += 1;
     }
@@ -382,14 +478,22 @@ fn check(order: &Order, world: World, ends: &mut Ends) {
             let abandoned = matches!(order.place().phase(), Phase::Abandoned(_) | Phase::Completed);
             assert_eq!(abandoned, *order.cancel().phase() == Phase::Completed);
         }
-        Label::Pending | Label::Cancelling => panic!("over and not settled: {order:?}"),
+        Label::Pending
+        | Label::AwaitingCustomer
+        | Label::Processing
+        | Label::PartiallyShipped
+        | Label::Shipped
+        | Label::Delivered
+        | Label::Completed
+        | Label::OnHold
+        | Label::Cancelling => panic!("a plain sale does not end so: {order:?}"),
     }
 }
 
 #[test]
 fn whatever_happens_an_order_ends_wholly_sold_or_wholly_given_back() {
     let mut ends = Ends::default();
-    let luck = Luck { lost: 2, cancels: 1, deadlines: 1, zombies: 1 };
+    let luck = Luck { lost: 2, cancels: 1, deadlines: 1, zombies: 1, parcels: 0 };
     walk(&placed(), World::default(), luck, &mut ends);
     assert!(ends.confirmed > 10 && ends.rejected > 100, "the walk reached these ends");
     assert!(ends.cancelled > 100 && ends.stuck > 10, "and these");
@@ -419,13 +523,18 @@ fn golden_files_hold_every_stored_shape() {
         reason: "INSUFFICIENT_STOCK".into(),
         detail: "A: 1 of 3".into(),
     }));
-    examples.push(OrderEvent::CancelRequested(CancelRequested { by: "stf_1".into(), note: "a note".into() }));
+    examples.push(OrderEvent::CancelRequested(CancelRequested {
+        by: "stf_1".into(),
+        by_staff: false,
+        note: "a note".into(),
+    }));
     examples.push(OrderEvent::OrderCancelled(OrderCancelled {
         order_id: order_id(),
         subject: "gst_1".into(),
         reason: CANCELLED_BY_CUSTOMER.into(),
     }));
     examples.extend(saga_moves().into_iter().map(OrderEvent::SagaMoved));
+    examples.extend(life::examples());
     souk_decider::golden::check(env!("CARGO_MANIFEST_DIR"), &examples);
 }
 

@@ -108,13 +108,19 @@ fn cart_line(line: u32, sku: &str, quantity: u32) -> CartLine {
 }
 
 fn priced(minor: i64) -> Listing {
-    Listing::Priced { title: "Thing".into(), price: Money::new(minor, gbp()), price_version: 3 }
+    Listing::Priced {
+        title: "Thing".into(),
+        price: Money::new(minor, gbp()),
+        price_version: 3,
+        discount_minor: 0,
+        tax_minor: 0,
+    }
 }
 
 #[test]
 fn a_cart_is_priced_line_by_line_and_lines_keep_their_cart_line() {
     let cart = [cart_line(4, "A", 2), cart_line(9, "A", 1), cart_line(11, "B", 3)];
-    let (lines, total) = price_cart(&cart, &[priced(250), priced(250), priced(0)]).expect("sold");
+    let (lines, total) = price_cart(&cart, &[priced(250), priced(250), priced(0)], None).expect("sold");
     assert_eq!(total, Money::new(750, gbp()));
     let numbers: Vec<_> = lines.iter().map(|l| (l.line, l.cart_line, l.price_version)).collect();
     assert_eq!(numbers, [(1, 4, 3), (2, 9, 3), (3, 11, 3)]);
@@ -123,7 +129,7 @@ fn a_cart_is_priced_line_by_line_and_lines_keep_their_cart_line() {
 #[test]
 fn what_is_wrong_with_a_cart_names_every_faulty_sku() {
     let refused = |cart: &[CartLine], listings: &[Listing]| {
-        let rejection = price_cart(cart, listings).expect_err("faulty");
+        let rejection = price_cart(cart, listings, None).expect_err("faulty");
         (rejection.reason, rejection.metadata.get("skus").cloned().unwrap_or_default())
     };
     assert_eq!(refused(&[], &[]), ("CART_EMPTY", String::new()));
@@ -184,8 +190,42 @@ fn golden_files_hold_every_stored_shape() {
     let examples = [
         QuoteEvent::QuoteCreated(offer(of_cart())),
         QuoteEvent::QuoteCreated(offer(agreed())),
+        QuoteEvent::QuoteCreated(with_terms()),
         QuoteEvent::QuoteRenewed(QuoteRenewed { expires_at: at(1_800) }),
         QuoteEvent::QuoteAccepted(QuoteAccepted { order_id: order_id() }),
     ];
     souk_decider::golden::check(env!("CARGO_MANIFEST_DIR"), &examples);
+}
+
+fn with_terms() -> Arc<QuoteCreated> {
+    let terms = Terms {
+        tax_inclusive: true,
+        shipping_minor: 300,
+        shipping_tax_minor: 50,
+        delivery: Some(crate::domain::Delivery {
+            rate_id: "rte_1".into(),
+            country: "GB".into(),
+            region: "".into(),
+        }),
+        coupons: vec!["TEN".into()],
+        priced_at: at(1),
+        ..Terms::default()
+    };
+    let plain = offer(of_cart());
+    let lines: Arc<[Line]> =
+        plain.lines.iter().map(|line| Line { discount_minor: 1, tax_minor: 2, ..line.clone() }).collect();
+    let total = sum(&lines, Some(&terms), gbp()).expect("small");
+    Arc::new(QuoteCreated { lines, total, terms: Some(Arc::new(terms)), ..(*plain).clone() })
+}
+
+#[test]
+fn a_coupon_that_does_not_count_is_named() {
+    assert_eq!(refuse_coupons(&[]), Ok(()));
+    let refused = |reason: &str| {
+        let refusal = CouponRefusal { code: "TEN".into(), reason: reason.into() };
+        let rejection = refuse_coupons(&[refusal]).expect_err("refused");
+        (rejection.reason, rejection.metadata["code"].clone())
+    };
+    assert_eq!(refused("COUPON_EXPIRED"), ("COUPON_EXPIRED", "TEN".into()));
+    assert_eq!(refused("A_NEW_WORD").0, "COUPON_NOT_APPLICABLE");
 }

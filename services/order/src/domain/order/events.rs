@@ -1,0 +1,321 @@
+//! What happens to an order, as it is stored. Each event is complete in itself: what others hear is made of
+//! one event alone.
+use crate::domain::{Delivery, Line, Terms};
+use serde::{Deserialize, Serialize};
+use souk_contracts::terms::{CartId, Location, Market, OrderId, Quantity, QuoteId, Sku};
+use souk_kernel::{Money, Timestamp};
+use std::sync::Arc;
+
+/// What happens when not everything is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PartialPolicy {
+    /// The order is rejected.
+    #[default]
+    AllOrNothing,
+    /// The customer is asked whether the rest will do.
+    ShipAvailable,
+    /// What is missing is waited for.
+    Backorder,
+}
+
+impl PartialPolicy {
+    fn is_usual(&self) -> bool {
+        *self == PartialPolicy::AllOrNothing
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OrderPlaced {
+    pub order_id: OrderId,
+    pub quote_id: QuoteId,
+    /// Whose order it is.
+    pub subject: Arc<str>,
+    /// Who placed it: the same, or a member of staff.
+    pub placed_by: Arc<str>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cart_id: Option<CartId>,
+    /// Empty for a cart's order.
+    pub external_ref: Arc<str>,
+    pub market: Market,
+    pub lines: Arc<[Line]>,
+    pub total: Money,
+    /// As in the quote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terms: Option<Arc<Terms>>,
+    #[serde(default, skip_serializing_if = "PartialPolicy::is_usual")]
+    pub partial_policy: PartialPolicy,
+    /// The payment provider's token; opaque here.
+    pub payment_method_token: Arc<str>,
+    pub placed_at: Timestamp,
+}
+
+impl OrderPlaced {
+    /// Whether its prices were agreed with sales, rather than made of a cart.
+    pub fn is_agreed(&self) -> bool {
+        !self.external_ref.is_empty()
+    }
+
+    /// How it is shipped; `None` when nothing is.
+    pub fn delivery(&self) -> Option<&Delivery> {
+        self.terms.as_ref().and_then(|terms| terms.delivery.as_ref())
+    }
+
+    /// The coupons that are redeemed for it.
+    pub fn coupons(&self) -> &[Arc<str>] {
+        self.terms.as_ref().map_or(&[], |terms| &terms.coupons)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OrderConfirmed {
+    pub order_id: OrderId,
+    pub quote_id: QuoteId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cart_id: Option<CartId>,
+    pub subject: Arc<str>,
+    pub total: Money,
+    pub lines: Arc<[ConfirmedLine]>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ConfirmedLine {
+    pub line: u32,
+    pub sku: Sku,
+    pub quantity: Quantity,
+    #[serde(default)]
+    pub cart_line: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OrderRejected {
+    pub order_id: OrderId,
+    pub subject: Arc<str>,
+    /// A stable code.
+    pub reason: String,
+    /// What the reason is about: the SKUs that are short, a decline code.
+    pub detail: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CancelRequested {
+    /// The subject of whoever asked.
+    pub by: Arc<str>,
+    /// Somebody of staff asked for it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub by_staff: bool,
+    /// Why, in the words of staff. A customer's words are not kept: they may be about a person.
+    pub note: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OrderCancelled {
+    pub order_id: OrderId,
+    pub subject: Arc<str>,
+    /// A stable code.
+    pub reason: String,
+}
+
+/// The customer must act, or the order comes to nothing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OrderAwaitingCustomer {
+    pub order_id: OrderId,
+    pub subject: Arc<str>,
+    pub awaits: Awaits,
+    /// The end of the customer's time.
+    pub until: Timestamp,
+}
+
+/// What the customer is asked for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub enum Awaits {
+    /// To act at the payment provider's.
+    Payment { action_url: Arc<str>, total: Money },
+    /// To say whether a part of the order will do.
+    Consent { remainder: Arc<Remainder> },
+}
+
+/// What there is of an order of which not all is there, priced anew.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Remainder {
+    pub lines: Arc<[Line]>,
+    pub total: Money,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terms: Option<Arc<Terms>>,
+}
+
+/// The customer takes what there is: from here on the order is this.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RemainderAccepted {
+    pub remainder: Arc<Remainder>,
+}
+
+/// The time in which it could be undone at once is over.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OrderProcessingStarted {
+    pub order_id: OrderId,
+    pub subject: Arc<str>,
+}
+
+/// A parcel left the house.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ParcelShipped {
+    pub order_id: OrderId,
+    pub subject: Arc<str>,
+    pub shipment_id: Arc<str>,
+    pub carrier: Arc<str>,
+    pub tracking_code: Arc<str>,
+    pub lines: Arc<[ShippedLine]>,
+    /// What is taken for it.
+    pub amount: Money,
+    /// Nothing is left to be shipped.
+    pub is_last: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ShippedLine {
+    pub line: u32,
+    pub sku: Sku,
+    pub quantity: Quantity,
+    pub location: Location,
+}
+
+/// A parcel is somewhere else now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ParcelMoved {
+    pub shipment_id: Arc<str>,
+    pub to: Whereabouts,
+}
+
+/// Where a parcel is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Whereabouts {
+    HandedOver,
+    InTransit,
+    DeliveryFailed,
+    Delivered,
+    Lost,
+    ReturnedToSender,
+}
+
+/// The money of a parcel was taken.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ParcelPaid {
+    pub shipment_id: Arc<str>,
+    pub amount: Money,
+}
+
+/// The customer's bank took the money back, or what came of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PaymentDisputed {
+    pub dispute_id: Arc<str>,
+    pub dispute: Dispute,
+}
+
+/// How far a dispute is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Dispute {
+    Opened,
+    /// The money is ours again.
+    Won,
+    /// The money stays lost.
+    Lost,
+}
+
+/// Every parcel has arrived.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OrderDelivered {
+    pub order_id: OrderId,
+    pub subject: Arc<str>,
+}
+
+/// The time for returns is over.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OrderCompleted {
+    pub order_id: OrderId,
+    pub subject: Arc<str>,
+}
+
+/// Shipping could no longer stop it: the order goes on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CancelRefused {
+    /// A stable code.
+    pub reason: String,
+}
+
+/// Somebody asked for pieces to be called off; until it is known whether they are, nobody else may.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LinesCancelRequested {
+    pub cancel_id: Arc<str>,
+    pub by: Arc<str>,
+    pub pieces: Arc<[Pieces]>,
+}
+
+/// So many pieces of a line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pieces {
+    pub line: u32,
+    pub sku: Sku,
+    pub quantity: Quantity,
+}
+
+/// Pieces were called off, and their stock was given back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OrderLineCancelled {
+    pub order_id: OrderId,
+    pub subject: Arc<str>,
+    pub cancel_id: Arc<str>,
+    pub pieces: Arc<[Pieces]>,
+    /// What the order costs without them.
+    pub total: Money,
+}
+
+/// Pieces could no longer be called off.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LinesCancelRefused {
+    pub cancel_id: Arc<str>,
+    /// A stable code.
+    pub reason: String,
+}
+
+/// It stays in the house.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OrderHeld {
+    pub order_id: OrderId,
+    pub subject: Arc<str>,
+    /// Names the hold, also to shipping.
+    pub hold_id: Arc<str>,
+    /// A stable code.
+    pub reason: String,
+    pub by: Arc<str>,
+    /// Why, in the words of staff.
+    pub note: String,
+}
+
+/// Nothing keeps it in the house any more.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OrderReleased {
+    pub order_id: OrderId,
+    pub subject: Arc<str>,
+    pub by: Arc<str>,
+    pub note: String,
+}
+
+/// A person must look.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OrderNeedsAttention {
+    pub order_id: OrderId,
+    pub subject: Arc<str>,
+    /// A stable code.
+    pub reason: String,
+    /// What it is about: a parcel, a cancel, a hold.
+    pub about: Arc<str>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_false(flag: &bool) -> bool {
+    !*flag
+}

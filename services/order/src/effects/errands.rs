@@ -1,0 +1,171 @@
+//! The calls of errands: what becomes of a parcel's stock and money, of holds, and of lines called off.
+use super::Effects;
+use super::answers::{holds, released_pieces, shipped};
+use crate::domain::Order;
+use crate::domain::errand::{self, Errand, ErrandEvent, ErrandOpened, Task};
+use crate::domain::order::{OrderEvent, Pieces, ShippedLine, arrival_timer};
+use crate::{cancel_lines, dispatch, hold};
+use souk_contracts::inventory::v1::{AllocatedLine, ReleaseRequest, ShipRequest, StockLine};
+use souk_contracts::shipping::v1::{HoldFulfilmentRequest, LinePart, ReleaseHoldRequest};
+use souk_eventstore::{Expected, StreamId};
+use souk_kernel::{Money, Timestamp};
+use souk_rpc::{BoxFuture, Cx};
+use souk_saga::{Beside, Call, Definition, Direction, Event, Intent, Outcome, Progress, Recording, Saga};
+use std::sync::Arc;
+
+/// Carries out errands.
+pub struct ErrandEffects(pub Effects);
+
+impl ErrandEffects {
+    async fn attempt(&self, call: &Call<Errand>) -> Outcome {
+        let Some(opened) = call.state.opened() else { return Outcome::unknown("there is no such errand") };
+        let cx = &call.cx;
+        match (&opened.task, call.intent.step, call.intent.direction) {
+            (Task::Dispatch { shipment_id, lines, .. }, dispatch::SHIP_STOCK, Direction::Do) => {
+                self.ship_stock(cx, opened, shipment_id, lines).await
+            }
+            (Task::Dispatch { shipment_id, amount, total, .. }, dispatch::CAPTURE, Direction::Do) => {
+                self.capture(cx, opened, shipment_id, *amount, *total).await
+            }
+            (Task::Hold { hold_id }, hold::HOLD, Direction::Do) => self.hold(cx, opened, hold_id).await,
+            (Task::Release { hold_id }, hold::RELEASE, Direction::Do) => {
+                self.release(cx, opened, hold_id).await
+            }
+            (Task::CancelLines { cancel_id, pieces, .. }, cancel_lines::STOP_PIECES, Direction::Do) => {
+                let part = |part: &Pieces| LinePart { line: part.line, quantity: part.quantity.get() };
+                let parts = pieces.iter().map(part).collect();
+                let name = format!("lines-{cancel_id}");
+                self.0.stop(cx, opened.order_id, &opened.subject, &name, parts).await
+            }
+            // Shipping stops all of it or nothing; where it said no, there is nothing to take back.
+            (Task::CancelLines { .. }, cancel_lines::STOP_PIECES, Direction::Undo) => Outcome::done(),
+            (Task::CancelLines { cancel_id, pieces, .. }, cancel_lines::RELEASE_PIECES, Direction::Do) => {
+                self.release_pieces(cx, opened, cancel_id, pieces).await
+            }
+            (_, step, direction) => Outcome::unknown(format!("nothing is known of {direction} {step}")),
+        }
+    }
+
+    async fn ship_stock(
+        &self,
+        cx: &Cx,
+        opened: &ErrandOpened,
+        shipment_id: &Arc<str>,
+        lines: &[ShippedLine],
+    ) -> Outcome {
+        let line = |line: &ShippedLine| AllocatedLine {
+            line: line.line,
+            sku: line.sku.to_string(),
+            quantity: line.quantity.get(),
+            location: line.location.to_string(),
+        };
+        let request = ShipRequest {
+            reservation_id: opened.order_id.to_string(),
+            shipment_id: shipment_id.to_string(),
+            lines: lines.iter().map(line).collect(),
+        };
+        let answer = self.0.inventory.ship(self.0.to(cx, "inventory", &opened.subject), request).await;
+        shipped(answer.map(|answer| answer.reservation))
+    }
+
+    async fn capture(
+        &self,
+        cx: &Cx,
+        opened: &ErrandOpened,
+        shipment_id: &Arc<str>,
+        amount: Money,
+        total: Money,
+    ) -> Outcome {
+        if amount.minor_units() == 0 {
+            return Outcome::done();
+        }
+        self.0.capture(cx, opened.order_id, &opened.subject, shipment_id, amount, total).await
+    }
+
+    async fn hold(&self, cx: &Cx, opened: &ErrandOpened, hold_id: &Arc<str>) -> Outcome {
+        let (order_id, hold_id) = (opened.order_id.to_string(), hold_id.to_string());
+        let request = HoldFulfilmentRequest { order_id, hold_id };
+        let cx = self.0.to(cx, "shipping", &opened.subject);
+        holds(self.0.shipping.hold_fulfilment(cx, request).await.map(|_| ()))
+    }
+
+    async fn release(&self, cx: &Cx, opened: &ErrandOpened, hold_id: &Arc<str>) -> Outcome {
+        let (order_id, hold_id) = (opened.order_id.to_string(), hold_id.to_string());
+        let request = ReleaseHoldRequest { order_id, hold_id };
+        let cx = self.0.to(cx, "shipping", &opened.subject);
+        holds(self.0.shipping.release_hold(cx, request).await.map(|_| ()))
+    }
+
+    async fn release_pieces(
+        &self,
+        cx: &Cx,
+        opened: &ErrandOpened,
+        cancel_id: &Arc<str>,
+        pieces: &[Pieces],
+    ) -> Outcome {
+        let line = |part: &Pieces| StockLine {
+            line: part.line,
+            sku: part.sku.to_string(),
+            quantity: part.quantity.get(),
+        };
+        let request = ReleaseRequest {
+            reservation_id: opened.order_id.to_string(),
+            reason: "LINES_CANCELLED".to_owned(),
+            lines: pieces.iter().map(line).collect(),
+            release_id: format!("lines-{cancel_id}"),
+        };
+        let answer = self.0.inventory.release(self.0.to(cx, "inventory", &opened.subject), request).await;
+        released_pieces(answer.map(|answer| answer.reservation))
+    }
+}
+
+impl Saga for ErrandEffects {
+    type State = Errand;
+
+    fn outstanding(&self, errand: &Errand) -> Vec<Intent> {
+        errand::outstanding(errand)
+    }
+
+    fn perform(&self, call: Call<Errand>) -> BoxFuture<'_, Outcome> {
+        Box::pin(async move { self.attempt(&call).await })
+    }
+
+    fn record(
+        &self,
+        errand: &Errand,
+        intent: &Intent,
+        outcome: &Outcome,
+        attempt: u32,
+        now: Timestamp,
+    ) -> Recording<ErrandEvent> {
+        recording(errand, errand::record(errand, intent, outcome, attempt), now)
+    }
+
+    fn sagas<'a>(&'a self, errand: &'a Errand) -> Vec<(&'a Definition, &'a Progress)> {
+        let definition = errand.opened().map(|opened| opened.task.definition());
+        definition.map(|definition| (definition, errand.saga())).into_iter().collect()
+    }
+
+    fn moved(&self, errand: &Errand, moves: Vec<Event>, now: Timestamp) -> Recording<ErrandEvent> {
+        recording(errand, errand::with_consequences(errand, moves), now)
+    }
+}
+
+/// The errand's own moves, and what they mean beside it.
+fn recording(errand: &Errand, recorded: errand::Recorded, now: Timestamp) -> Recording<ErrandEvent> {
+    let Some(opened) = errand.opened() else { return Recording::default() };
+    let cancels_lines =
+        recorded.to_order.iter().any(|event| matches!(event, OrderEvent::OrderLineCancelled(_)));
+    let set_timers = cancels_lines.then(|| arrival_timer(opened.order_id, now)).into_iter().collect();
+    let mut beside = Vec::new();
+    if !recorded.to_order.is_empty() {
+        let order = StreamId::of::<Order>(opened.order_id);
+        beside.push(Beside::append(order, Expected::Exists, recorded.to_order));
+    }
+    if let Some(next) = recorded.next {
+        let stream = StreamId::of::<Errand>(next.task.id(next.order_id));
+        let events = errand::open(next.order_id, &next.subject, next.task);
+        beside.push(Beside::append(stream, Expected::NoStream, events));
+    }
+    Recording { events: recorded.events, beside, set_timers, ..Recording::default() }
+}

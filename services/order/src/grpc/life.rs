@@ -1,0 +1,201 @@
+//! What is asked of an order after it was placed, and what its timers do.
+use super::{Orders, caller, gone, origin, watch};
+use crate::domain::Errand;
+use crate::domain::errand::{self, Task};
+use crate::domain::order::{
+    self, ARRIVAL_TIMER, CUSTOMER_TIMER, Order, OrderEvent, RETURNS_TIMER, UNDO_TIMER, Windows,
+};
+use crate::{place, proto};
+use souk_contracts::order::v1 as pb;
+use souk_contracts::terms::OrderId;
+use souk_decider::Aggregate;
+use souk_eventstore::{CommitError, CommitId, Committed, Decision, Expected, Origin, StreamId, Timer, Work};
+use souk_kernel::{Error, Rejection, Timestamp};
+use souk_rpc::Cx;
+use std::sync::Arc;
+
+/// How many events are read at once.
+const EVENTS_PER_READ: usize = 200;
+
+type Decided = Result<Vec<OrderEvent>, Rejection>;
+
+impl Orders {
+    /// One commit on one order: its events, their timers, and the errands that they give.
+    async fn decide(
+        &self,
+        origin: Origin,
+        order_id: OrderId,
+        decide: impl Fn(&Order, Timestamp) -> Decided + Send + Sync + 'static,
+    ) -> Result<Committed, CommitError> {
+        let (stream, windows) = (StreamId::of::<Order>(order_id), self.windows);
+        let work = Work::new(CommitId::new(self.ids.uuid()), origin).read::<Order>(&stream).decide(
+            move |facts, now| {
+                let order = facts.state::<Order>(&stream);
+                let events = decide(&order, now)?;
+                Ok(recorded(Decision::new(), &stream, &order, events, now, &windows))
+            },
+        );
+        self.store.commit(work).await
+    }
+
+    pub(super) async fn confirm_partial(
+        &self,
+        cx: Cx,
+        request: pb::ConfirmPartialRequest,
+    ) -> Result<pb::Order, Error> {
+        let principal = cx.principal()?;
+        let order_id: OrderId = proto::id("orderId", &request.order_id)?;
+        let caller = caller(principal);
+        let decide = move |order: &Order, now| order::confirm_partial(order, &caller, request.accept, now);
+        let committed = self.decide(origin(&cx, principal), order_id, decide).await?;
+        let stream = StreamId::of::<Order>(order_id);
+        let order = committed.state::<Order>(&stream).ok_or_else(gone)?;
+        let order = watch::settled(&self.store, &stream, order, &cx).await?;
+        proto::order(&order).ok_or_else(gone)
+    }
+
+    pub(super) async fn cancel_lines(
+        &self,
+        cx: Cx,
+        request: pb::CancelLinesRequest,
+    ) -> Result<pb::Order, Error> {
+        let principal = cx.principal()?;
+        let asked = proto::cancel_lines(&request)?;
+        let order_id = asked.order_id;
+        let (caller, by): (_, Arc<str>) = (caller(principal), principal.subject.as_str().into());
+        let decide =
+            move |order: &Order, _| order.cancel_lines(&caller, &by, &asked.cancel_id, &asked.pieces);
+        self.answer(self.decide(origin(&cx, principal), order_id, decide).await?, order_id)
+    }
+
+    pub(super) async fn hold_order(&self, cx: Cx, request: pb::HoldOrderRequest) -> Result<pb::Order, Error> {
+        let principal = cx.principal()?;
+        let (order_id, note) = proto::noted(&request.order_id, &request.reason)?;
+        let by: Arc<str> = principal.subject.as_str().into();
+        let decide = move |order: &Order, _| order::hold(order, &by, &note);
+        self.answer(self.decide(origin(&cx, principal), order_id, decide).await?, order_id)
+    }
+
+    pub(super) async fn release_hold(
+        &self,
+        cx: Cx,
+        request: pb::ReleaseHoldRequest,
+    ) -> Result<pb::Order, Error> {
+        let principal = cx.principal()?;
+        let (order_id, note) = proto::noted(&request.order_id, &request.reason)?;
+        let by: Arc<str> = principal.subject.as_str().into();
+        let decide = move |order: &Order, _| order::release(order, &by, &note);
+        self.answer(self.decide(origin(&cx, principal), order_id, decide).await?, order_id)
+    }
+
+    fn answer(&self, committed: Committed, order_id: OrderId) -> Result<pb::Order, Error> {
+        let order = committed.state::<Order>(&StreamId::of::<Order>(order_id)).ok_or_else(gone)?;
+        proto::order(&order).ok_or_else(gone)
+    }
+
+    /// The fold of what had happened by then.
+    pub(super) async fn get_order_as_of(&self, request: pb::GetOrderAsOfRequest) -> Result<pb::Order, Error> {
+        let (order_id, until) = proto::as_of(&request)?;
+        let stream = StreamId::of::<Order>(order_id);
+        let (mut order, mut after) = (Order::default(), 0);
+        loop {
+            let events = self.store.read_stream(&stream, after, EVENTS_PER_READ).await?;
+            for recorded in &events {
+                if recorded.time > until {
+                    break;
+                }
+                order.evolve(recorded.event::<OrderEvent>()?.as_ref());
+                after = recorded.version;
+            }
+            let all_folded = events.last().is_none_or(|last| last.version != after);
+            if all_folded || events.len() < EVENTS_PER_READ {
+                return proto::order(&order).ok_or_else(|| Error::not_found("the order"));
+            }
+        }
+    }
+
+    /// One of an order's durable timers is due.
+    pub async fn timer_due(&self, timer: Timer) -> Result<(), CommitError> {
+        let stream = StreamId::new(<Order as Aggregate>::CATEGORY, &timer.payload);
+        let generation = timer.generation.to_string();
+        let id = CommitId::derived(&["timer", &timer.key, &generation]);
+        let origin = Origin::by("svc:order").causation(timer.key.clone());
+        let windows = self.windows;
+        let work = Work::new(id, origin).read::<Order>(&stream).decide(move |facts, now| {
+            let order = facts.state::<Order>(&stream);
+            let events = due(&order, &timer.kind, now);
+            let decision = Decision::new().timer_fired(timer.key.clone(), timer.generation);
+            Ok(recorded(decision, &stream, &order, events, now, &windows))
+        });
+        self.store.commit(work).await.map(|_: Committed| ())
+    }
+}
+
+/// What a timer of this kind does to the order.
+fn due(order: &Order, kind: &str, now: Timestamp) -> Vec<OrderEvent> {
+    match kind {
+        place::DEADLINE_TIMER => order::deadline_passed(order),
+        CUSTOMER_TIMER => order::customer_late(order, now),
+        UNDO_TIMER => order::undo_window_over(order),
+        RETURNS_TIMER => order::return_window_over(order),
+        ARRIVAL_TIMER => order::arrival_check(order),
+        _ => Vec::new(),
+    }
+}
+
+/// Adds an order's events to a decision, with their timers and errands.
+fn recorded(
+    decision: Decision,
+    stream: &StreamId,
+    order: &Order,
+    events: Vec<OrderEvent>,
+    now: Timestamp,
+    windows: &Windows,
+) -> Decision {
+    let mut decision = order::timers(order, &events, now, windows).add_to(decision);
+    for task in errands(order, &events) {
+        let Some(placed) = order.placed() else { continue };
+        let errand = StreamId::of::<Errand>(task.id(placed.order_id));
+        let opened = errand::open(placed.order_id, &placed.subject, task);
+        decision = decision.append(errand, Expected::NoStream, opened);
+    }
+    decision.append(stream, Expected::Exists, events)
+}
+
+/// What other services must hear of these events.
+fn errands(order: &Order, events: &[OrderEvent]) -> Vec<Task> {
+    let mut tasks = Vec::new();
+    for event in events {
+        match event {
+            OrderEvent::OrderHeld(held) => tasks.push(Task::Hold { hold_id: held.hold_id.clone() }),
+            OrderEvent::OrderReleased(_) => {
+                tasks.extend(order.holds().iter().map(|hold_id| Task::Release { hold_id: hold_id.clone() }));
+            }
+            OrderEvent::LinesCancelRequested(asked) => {
+                let total = order.total_without(&asked.pieces);
+                let (cancel_id, pieces) = (asked.cancel_id.clone(), asked.pieces.clone());
+                tasks.extend(total.map(|total| Task::CancelLines { cancel_id, pieces, total }));
+            }
+            OrderEvent::OrderPlaced(_)
+            | OrderEvent::SagaMoved(_)
+            | OrderEvent::OrderAwaitingCustomer(_)
+            | OrderEvent::RemainderAccepted(_)
+            | OrderEvent::OrderConfirmed(_)
+            | OrderEvent::OrderRejected(_)
+            | OrderEvent::CancelRequested(_)
+            | OrderEvent::CancelRefused(_)
+            | OrderEvent::OrderCancelled(_)
+            | OrderEvent::OrderProcessingStarted(_)
+            | OrderEvent::ParcelShipped(_)
+            | OrderEvent::ParcelMoved(_)
+            | OrderEvent::ParcelPaid(_)
+            | OrderEvent::PaymentDisputed(_)
+            | OrderEvent::OrderDelivered(_)
+            | OrderEvent::OrderCompleted(_)
+            | OrderEvent::OrderLineCancelled(_)
+            | OrderEvent::LinesCancelRefused(_)
+            | OrderEvent::OrderNeedsAttention(_) => {}
+        }
+    }
+    tasks
+}
