@@ -5,6 +5,7 @@
 pub mod errand;
 pub mod order;
 pub mod quote;
+pub mod returns;
 #[cfg(test)]
 pub(crate) mod samples;
 
@@ -16,6 +17,7 @@ use std::sync::Arc;
 pub use errand::{Errand, ErrandEvent};
 pub use order::{Order, OrderEvent};
 pub use quote::{Quote, QuoteEvent};
+pub use returns::{Return, ReturnEvent};
 
 /// The most lines that a quote may have.
 pub const LINES_MAX: usize = 2_000;

@@ -5,9 +5,11 @@
 mod answers;
 mod errands;
 mod pricing;
+mod returns;
 
 pub use errands::ErrandEffects;
 pub use pricing::{Cart, Destination, Priced, Rate};
+pub use returns::ReturnEffects;
 
 use crate::domain::order::{self, Awaits, Order, OrderPlaced, PartialPolicy, Windows};
 use crate::{cancel, fulfil, place};

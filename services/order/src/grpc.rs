@@ -424,8 +424,12 @@ fn same_request(known: &OnceRecord, request_hash: &str) -> Result<(), Rejection>
     if known.request_hash == request_hash {
         return Ok(());
     }
+    Err(key_reused())
+}
+
+fn key_reused() -> Rejection {
     let reused = "this idempotency key came with another request before";
-    Err(Rejection::new("IDEMPOTENCY_KEY_REUSED", reused).code(Code::InvalidArgument))
+    Rejection::new("IDEMPOTENCY_KEY_REUSED", reused).code(Code::InvalidArgument)
 }
 
 fn caller(principal: &Principal) -> Caller {

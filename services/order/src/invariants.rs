@@ -1,7 +1,7 @@
 //! What must hold of quotes and orders, whenever it is looked at. Tests and `souk verify` use the same
 //! predicates.
 use crate::domain::order::{Fulfilment, Label, Order, Payment};
-use crate::domain::sum;
+use crate::domain::{Line, sum};
 use souk_contracts::terms::{OrderId, QuoteId, Sku};
 use souk_kernel::Money;
 use souk_saga::Progress;
@@ -17,7 +17,8 @@ pub struct OrderFacts {
     pub label: Label,
     pub payment: Payment,
     pub total: Money,
-    /// The pieces that are still sold, by SKU, summed over the lines; what was shipped of them included.
+    /// The pieces that are still sold and promised, by SKU, summed over the lines; what was shipped of them
+    /// included, and what came back and never left not.
     pub pieces: BTreeMap<Sku, u64>,
     /// Whether a saga still has something to do.
     pub saga_open: bool,
@@ -29,13 +30,22 @@ pub struct OrderFacts {
     /// Whether it is shipped, and what was taken parcel by parcel.
     pub ships: bool,
     pub captured_minor: i64,
+    /// What returns were given back, and whether one is not at its end.
+    pub refunded_minor: i64,
+    pub return_open: bool,
 }
 
 /// The facts of an order; `None` when there is no such order.
 pub fn facts(order: &Order) -> Option<OrderFacts> {
     let placed = order.placed()?;
     let mut pieces = BTreeMap::new();
-    for (line, sold) in order.sold().0.into_iter().filter(|(_, sold)| *sold > 0) {
+    let released =
+        |line: u32| order.returns().and_then(|returns| returns.released.get(&line).copied()).unwrap_or(0);
+    let left = |(line, sold): (Line, u32)| {
+        let left = sold.saturating_sub(released(line.line));
+        (line, left)
+    };
+    for (line, sold) in order.sold().0.into_iter().map(left).filter(|(_, left)| *left > 0) {
         *pieces.entry(line.sku).or_insert(0) += u64::from(sold);
     }
     Some(OrderFacts {
@@ -55,6 +65,8 @@ pub fn facts(order: &Order) -> Option<OrderFacts> {
         external_ref: placed.external_ref.clone(),
         ships: order.delivery().is_some(),
         captured_minor: order.captured_minor(),
+        refunded_minor: order.returns().map_or(0, |returns| returns.refunded_minor),
+        return_open: order.has_open_return(),
     })
 }
 
@@ -79,6 +91,24 @@ pub fn captured_is_what_left(order: &Order) -> bool {
     owed == order.captured_minor() && owed <= total && (!(all_left && all_paid) || owed == total)
 }
 
+/// I-RT-1: no more comes back, or is to, than has arrived, line by line. I-RT-2: no more is given back than
+/// returns are worth, and those no more than was taken.
+pub fn returns_fit(order: &Order) -> bool {
+    let Some(returns) = order.returns() else { return true };
+    let arrived = order.arrived();
+    let mut coming = returns.back.clone();
+    for piece in returns.pending.values().flat_map(|pieces| pieces.iter()) {
+        *coming.entry(piece.line).or_insert(0) += piece.quantity.get();
+    }
+    let pieces_fit =
+        coming.iter().all(|(line, pieces)| arrived.get(line).is_some_and(|there| pieces <= there));
+    let money_fits =
+        returns.refunded_minor <= returns.settled_minor && returns.settled_minor <= order.taken_minor();
+    let all_back_is_all_money = !(returns.is_all_back && order.parcels().iter().all(|parcel| parcel.is_paid))
+        || returns.settled_minor == order.total().map_or(0, |total| total.minor_units());
+    pieces_fit && money_fits && all_back_is_all_money
+}
+
 /// I-OR-5: a quote has one order. Answers the quotes that have more.
 pub fn quotes_with_two_orders<'a>(orders: impl Iterator<Item = &'a OrderFacts>) -> Vec<QuoteId> {
     let mut counts: BTreeMap<QuoteId, u32> = BTreeMap::new();
@@ -95,7 +125,10 @@ pub fn saga_fits_status(facts: &OrderFacts) -> bool {
     match facts.label {
         Label::Pending | Label::Cancelling | Label::AwaitingCustomer => facts.saga_open,
         Label::Confirmed => {
-            let is_paid = matches!(facts.payment, Payment::Captured | Payment::Disputed);
+            let is_paid = matches!(
+                facts.payment,
+                Payment::Captured | Payment::Disputed | Payment::PartiallyRefunded | Payment::Refunded
+            );
             facts.saga_open || facts.ships || is_free || is_paid || facts.by_hand
         }
         Label::Processing

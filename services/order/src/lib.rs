@@ -2,7 +2,7 @@
 //! stock and money belong to inventory and payment, which the sagas ask.
 //!
 //! Deliberately absent: prices from clients, addresses (shipping has them, sealed) and promotions' rules (the
-//! catalog's). Returns stand in a file and in streams of their own.
+//! catalog's).
 pub mod cancel;
 pub mod cancel_lines;
 pub mod dispatch;
@@ -16,10 +16,11 @@ pub mod place;
 pub mod proto;
 pub mod published;
 pub mod reactions;
+pub mod returns;
 pub mod views;
 
 use domain::order::Windows;
-use effects::{Effects, ErrandEffects};
+use effects::{Effects, ErrandEffects, ReturnEffects};
 use grpc::{Orders, QUOTE_TTL};
 use souk_bus::{Reaction, Reactor};
 use souk_contracts::order::v1::bind;
@@ -73,6 +74,8 @@ impl Service for OrderHouse {
         // Errands are few, and nobody waits for them at a counter.
         let errands = Options { look_at_most_every: self.sagas.backoff_first, ..self.sagas.clone() };
         let waiting = effects.waiting();
+        let returns = ReturnEffects { effects: effects.clone(), store: own.store.clone() };
+        let returns = sagas.beside(returns, errands.clone());
         let errands = sagas.beside(ErrandEffects(effects), errands);
         let orders = Orders::new(own, self.quote_ttl, self.windows);
         let on_due = move |timer| {
@@ -83,8 +86,10 @@ impl Service for OrderHouse {
         vec![
             Box::new(sagas),
             Box::new(errands),
+            Box::new(returns),
             Box::new(Timers::new(own.store.clone(), Arc::new(on_due))),
             Box::new(reaction(own, Arc::new(reactions::Parcels { windows }))),
+            Box::new(reaction(own, Arc::new(reactions::ReturnParcels))),
             Box::new(reaction(own, Arc::new(reactions::Payments { windows, waiting }))),
         ]
     }

@@ -1,4 +1,6 @@
 //! Messages to commands and states to messages. Every faulty field of a request is named at once.
+pub mod returns;
+
 use crate::domain::order::{
     Awaits, CancelRequested, Fulfilment, Label, Order, Parcel, PartialPolicy, Payment, Transition,
     Whereabouts,

@@ -3,6 +3,7 @@
 use crate::domain::order::{
     Awaits, OrderAwaitingCustomer, OrderConfirmed, OrderEvent, OrderLineCancelled, ParcelShipped,
 };
+use crate::domain::returns::{End, Return, ReturnEvent, Whose};
 use prost::Message;
 use souk_contracts::order::v1 as pb;
 use souk_contracts::terms::OrderId;
@@ -24,14 +25,26 @@ pub const ORDER_LINE_CANCELLED: &str = "souk.order.v1.OrderLineCancelled";
 pub const ORDER_HELD: &str = "souk.order.v1.OrderHeld";
 pub const ORDER_RELEASED: &str = "souk.order.v1.OrderReleased";
 pub const ORDER_NEEDS_ATTENTION: &str = "souk.order.v1.OrderNeedsAttention";
+pub const RETURN_REQUESTED: &str = "souk.order.v1.ReturnRequested";
+pub const RETURN_APPROVED: &str = "souk.order.v1.ReturnApproved";
+pub const RETURN_REJECTED: &str = "souk.order.v1.ReturnRejected";
+pub const RETURN_RECEIVED: &str = "souk.order.v1.ReturnReceived";
+pub const RETURN_RESOLVED: &str = "souk.order.v1.ReturnResolved";
+pub const RETURN_EXPIRED: &str = "souk.order.v1.ReturnExpired";
 
 /// What the store asks in each commit.
 pub fn publish() -> Publish {
     Publish(|recorded: &Recorded| {
         // Most events are not published, and a kind is cheaper to look at than an event.
-        let private = matches!(&*recorded.kind, "OrderPlaced" | "SagaMoved" | "CancelRequested");
-        let event = (!private).then(|| recorded.of::<crate::domain::Order>()).flatten()?;
-        public(&event)
+        let private =
+            matches!(&*recorded.kind, "OrderPlaced" | "SagaMoved" | "CancelRequested" | "ReturnMoved");
+        if private {
+            return None;
+        }
+        match recorded.of::<crate::domain::Order>() {
+            Some(event) => public(&event),
+            None => of_return(&*recorded.of::<Return>()?),
+        }
     })
 }
 
@@ -92,8 +105,63 @@ fn public(event: &OrderEvent) -> Option<PublicEvent> {
         | OrderEvent::ParcelPaid(_)
         | OrderEvent::PaymentDisputed(_)
         | OrderEvent::LinesCancelRequested(_)
-        | OrderEvent::LinesCancelRefused(_) => None,
+        | OrderEvent::LinesCancelRefused(_)
+        | OrderEvent::ReturnOpened(_)
+        | OrderEvent::GoodsReturned(_)
+        | OrderEvent::ReturnRefunded(_)
+        | OrderEvent::ReturnClosed(_) => None,
     }
+}
+
+/// Goods over the counter are told as received: nobody asked before.
+fn of_return(event: &ReturnEvent) -> Option<PublicEvent> {
+    let (kind, data) = match event {
+        ReturnEvent::ReturnRequested(event) => {
+            let (return_id, order_id, subject) = of_whom(&event.whose);
+            (RETURN_REQUESTED, pb::ReturnRequested { return_id, order_id, subject }.encode_to_vec())
+        }
+        ReturnEvent::ReturnApproved(event) => {
+            let (return_id, order_id, subject) = of_whom(&event.whose);
+            let expires_at = Some(time::to_proto(event.until));
+            let message = pb::ReturnApproved { return_id, order_id, subject, expires_at };
+            (RETURN_APPROVED, message.encode_to_vec())
+        }
+        ReturnEvent::ReturnRejected(event) => {
+            let (return_id, order_id, subject) = of_whom(&event.whose);
+            let message = pb::ReturnRejected { return_id, order_id, subject, reason: event.note.clone() };
+            (RETURN_REJECTED, message.encode_to_vec())
+        }
+        ReturnEvent::ReturnReceived(event) => (RETURN_RECEIVED, received(&event.whose)),
+        ReturnEvent::ReturnRecorded(event) => (RETURN_RECEIVED, received(&event.whose)),
+        ReturnEvent::ReturnResolved(event) => {
+            let (return_id, order_id, subject) = of_whom(&event.whose);
+            let (refund, outcome) = match event.end {
+                End::Refunded { refund } => (Some(refund.into()), "REFUNDED"),
+                End::Declined => (None, "DECLINED"),
+            };
+            let outcome = outcome.to_owned();
+            let message = pb::ReturnResolved { return_id, order_id, subject, refund, outcome };
+            (RETURN_RESOLVED, message.encode_to_vec())
+        }
+        ReturnEvent::ReturnExpired(event) => {
+            let (return_id, order_id, subject) = of_whom(&event.whose);
+            (RETURN_EXPIRED, pb::ReturnExpired { return_id, order_id, subject }.encode_to_vec())
+        }
+        ReturnEvent::ReturnCancelled(_)
+        | ReturnEvent::ReturnLabelIssued(_)
+        | ReturnEvent::ReturnInspected(_)
+        | ReturnEvent::ReturnMoved(_) => return None,
+    };
+    Some(PublicEvent { kind, data })
+}
+
+fn of_whom(whose: &Whose) -> (String, String, String) {
+    (whose.return_id.to_string(), whose.order_id.to_string(), whose.subject.to_string())
+}
+
+fn received(whose: &Whose) -> Vec<u8> {
+    let (return_id, order_id, subject) = of_whom(whose);
+    pb::ReturnReceived { return_id, order_id, subject }.encode_to_vec()
 }
 
 fn whose(order_id: OrderId, subject: &str) -> (String, String) {

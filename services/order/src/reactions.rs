@@ -5,13 +5,14 @@ use crate::domain::errand::{self, Errand, Task};
 use crate::domain::order::{
     self, Dispute, HandedOver, Order, OrderEvent, ShippedLine, Status, Whereabouts, Windows, timers,
 };
+use crate::domain::returns::{self, Return};
 use crate::effects::Waiting;
 use crate::place;
 use prost::Message;
 use souk_bus::{Poison, Reactor};
 use souk_contracts::payment::v1 as payments;
 use souk_contracts::shipping::v1 as shipping;
-use souk_contracts::terms::{Location, OrderId, Quantity, Sku};
+use souk_contracts::terms::{Location, OrderId, Quantity, ReturnId, Sku};
 use souk_eventstore::{CommitId, Decision, Expected, InboxMark, Origin, StreamId, Work};
 use souk_kernel::Timestamp;
 use souk_rpc::feed::FeedEvent;
@@ -19,6 +20,7 @@ use souk_saga::{Direction, Intent, Outcome};
 use std::sync::Arc;
 use std::time::Duration;
 
+const RETURN_ARRIVED: &str = "souk.shipping.v1.ReturnParcelArrived";
 const HANDED_OVER: &str = "souk.shipping.v1.ShipmentHandedOver";
 /// Where a parcel is after which event of shipping.
 const MOVES: [(&str, Whereabouts); 5] = [
@@ -122,6 +124,41 @@ impl Reactor for Payments {
             (message.order_id, Outcome::refused("PAYMENT_DECLINED", message.code))
         };
         Ok(deciding(work, read_id(&order_id)?, outcome, self.windows, mark))
+    }
+}
+
+/// Follows the parcels that customers send back.
+pub struct ReturnParcels;
+
+impl Reactor for ReturnParcels {
+    fn name(&self) -> &'static str {
+        "order.return_parcels"
+    }
+
+    fn source(&self) -> &'static str {
+        "shipping"
+    }
+
+    fn wants(&self, kind: &str) -> bool {
+        kind == RETURN_ARRIVED
+    }
+
+    fn work(&self, event: &FeedEvent, mark: InboxMark) -> Result<Work, Poison> {
+        let message = decode::<shipping::ReturnParcelArrived>(event)?;
+        let faulty = || Poison { reason: format!("{} is no return's id", message.return_id) };
+        let return_id: ReturnId = message.return_id.parse().map_err(|_| faulty())?;
+        let stream = StreamId::of::<Return>(return_id);
+        let by: Arc<str> = self.name().into();
+        Ok(work_of(self.name(), event).read::<Return>(&stream).decide(move |facts, _| {
+            let back = facts.state::<Return>(&stream);
+            let decision = Decision::new().inbox(mark.clone());
+            let decided = returns::arrived(&back, &by);
+            if decided.events.is_empty() {
+                return Ok(decision);
+            }
+            let decision = decision.cancel_timer(returns::expiry_key(return_id));
+            Ok(decision.append(&stream, Expected::Exists, decided.events))
+        }))
     }
 }
 

@@ -5,6 +5,7 @@ use crate::domain::order::{
     OrderEvent, OrderPlaced, Payment, SAGA_STUCK, Whereabouts, ends_wait, money_moved,
 };
 use crate::domain::quote::{Quote, QuoteEvent};
+use crate::domain::returns::{Return, ReturnEvent};
 use crate::invariants::Listed;
 use souk_contracts::order::v1 as pb;
 use souk_contracts::terms::{OrderId, QuoteId};
@@ -21,7 +22,7 @@ const ORDERS: &[Table] = &[
               currency TEXT NOT NULL, market TEXT NOT NULL, external_ref TEXT NOT NULL, \
               placed_at BIGINT NOT NULL, detail TEXT NOT NULL, awaits TEXT NOT NULL, holds BIGINT NOT NULL, \
               capture_refused BIGINT NOT NULL, captured_minor BIGINT NOT NULL, delivered BIGINT NOT NULL, \
-              disputes BIGINT NOT NULL)",
+              disputes BIGINT NOT NULL, returned BIGINT NOT NULL, refunded_minor BIGINT NOT NULL)",
         indexes: &["CREATE INDEX {name}_subject ON {name} (subject, order_id)"],
     },
     Table {
@@ -40,8 +41,8 @@ const EXTERNAL_REFS: &[Table] = &[Table {
 
 const INSERT_ORDER: &str = "INSERT INTO {orders} (order_id, subject, quote_id, status, payment, reason, \
      cancel_asked, needs_attention, sequence, total_minor, currency, market, external_ref, placed_at, detail, \
-     awaits, holds, capture_refused, captured_minor, delivered, disputes) \
-     VALUES ($1, $2, $3, 'PENDING', 'NONE', '', 0, 0, $4, $5, $6, $7, $8, $9, '', '', 0, 0, 0, 0, 0)";
+     awaits, holds, capture_refused, captured_minor, delivered, disputes, returned, refunded_minor) \
+     VALUES ($1, $2, $3, 'PENDING', 'NONE', '', 0, 0, $4, $5, $6, $7, $8, $9, '', '', 0, 0, 0, 0, 0, 0, 0)";
 const CONFIRM: &str =
     "UPDATE {orders} SET status = 'CONFIRMED', needs_attention = 0, sequence = $2 WHERE order_id = $1";
 const END: &str = "UPDATE {orders} SET status = $3, reason = $4, detail = $5, needs_attention = 0, \
@@ -62,6 +63,11 @@ const SEE: &str = "UPDATE {orders} SET delivered = delivered + $3, sequence = $2
 const PAY: &str =
     "UPDATE {orders} SET captured_minor = captured_minor + $3, sequence = $2 WHERE order_id = $1";
 const DISPUTE: &str = "UPDATE {orders} SET disputes = disputes + $3, sequence = $2 WHERE order_id = $1";
+/// `returned`: 0 nothing, 1 some of it, 2 everything.
+const BACK: &str = "UPDATE {orders} SET returned = CASE WHEN returned > $3 THEN returned ELSE $3 END, \
+     sequence = $2 WHERE order_id = $1";
+const GIVE_BACK: &str =
+    "UPDATE {orders} SET refunded_minor = refunded_minor + $3, sequence = $2 WHERE order_id = $1";
 const HOLD: &str = "UPDATE {orders} SET holds = holds + 1, capture_refused = CASE WHEN $3 = 1 THEN 1 \
      ELSE capture_refused END, sequence = $2 WHERE order_id = $1";
 const UNHOLD: &str = "UPDATE {orders} SET holds = 0, sequence = $2 WHERE order_id = $1";
@@ -75,7 +81,7 @@ const FIND_REF: &str = "SELECT quote_id FROM {external_refs} WHERE external_ref 
 const PAGE: &str = "SELECT order_id, subject, quote_id, status, payment, reason, cancel_asked, \
      needs_attention, sequence, total_minor, currency, market, external_ref, placed_at, detail, awaits, holds, \
      capture_refused, captured_minor, delivered, CASE WHEN EXISTS (SELECT 1 FROM {attention} \
-     WHERE {attention}.order_id = {orders}.order_id) THEN 1 ELSE 0 END, disputes \
+     WHERE {attention}.order_id = {orders}.order_id) THEN 1 ELSE 0 END, disputes, returned, refunded_minor \
      FROM {orders} WHERE subject = $1 AND order_id < $2 ORDER BY order_id DESC LIMIT $3";
 
 /// What stands in the column while the customer is asked for something.
@@ -88,7 +94,7 @@ const AFTER_THE_NEWEST: &str = "ord_z";
 /// All read models of the service.
 pub fn views() -> Vec<View> {
     vec![
-        View { name: "orders", version: 2, tables: ORDERS, project: project_orders },
+        View { name: "orders", version: 3, tables: ORDERS, project: project_orders },
         View { name: "external_refs", version: 1, tables: EXTERNAL_REFS, project: project_refs },
         souk_saga::views::view(project_sagas),
     ]
@@ -121,11 +127,18 @@ fn project_sagas(recorded: &Recorded, out: &mut Vec<Statement>) {
             | OrderEvent::LinesCancelRefused(_)
             | OrderEvent::OrderHeld(_)
             | OrderEvent::OrderReleased(_)
-            | OrderEvent::OrderNeedsAttention(_),
+            | OrderEvent::OrderNeedsAttention(_)
+            | OrderEvent::ReturnOpened(_)
+            | OrderEvent::GoodsReturned(_)
+            | OrderEvent::ReturnRefunded(_)
+            | OrderEvent::ReturnClosed(_),
         )
         | None => {}
     }
     if let Some(ErrandEvent::ErrandMoved(moved)) = recorded.of::<Errand>().as_deref() {
+        souk_saga::views::project(recorded, moved, out);
+    }
+    if let Some(ReturnEvent::ReturnMoved(moved)) = recorded.of::<Return>().as_deref() {
         souk_saga::views::project(recorded, moved, out);
     }
 }
@@ -171,7 +184,11 @@ fn project_orders(recorded: &Recorded, out: &mut Vec<Statement>) {
         | OrderEvent::LinesCancelRefused(_)
         | OrderEvent::OrderHeld(_)
         | OrderEvent::OrderReleased(_)
-        | OrderEvent::OrderNeedsAttention(_) => {
+        | OrderEvent::OrderNeedsAttention(_)
+        | OrderEvent::ReturnOpened(_)
+        | OrderEvent::GoodsReturned(_)
+        | OrderEvent::ReturnRefunded(_)
+        | OrderEvent::ReturnClosed(_) => {
             project_after(recorded, &event, out);
             None
         }
@@ -227,6 +244,14 @@ fn project_after(recorded: &Recorded, event: &OrderEvent, out: &mut Vec<Statemen
         OrderEvent::OrderNeedsAttention(needs) => {
             out.push(at(MOVE_ON));
             out.push(Statement::new(CALL).arg(id).arg(&needs.about).arg(needs.reason.as_str()));
+        }
+        OrderEvent::ReturnOpened(_) | OrderEvent::ReturnClosed(_) => out.push(at(MOVE_ON)),
+        OrderEvent::GoodsReturned(returned) => {
+            out.push(at(BACK).arg(if returned.is_all { 2i64 } else { 1 }));
+        }
+        OrderEvent::ReturnRefunded(refunded) => {
+            out.push(at(GIVE_BACK).arg(refunded.refund.minor_units()));
+            out.push(settled(&refunded.return_id.to_string()));
         }
         OrderEvent::OrderPlaced(_)
         | OrderEvent::SagaMoved(_)
@@ -367,10 +392,16 @@ fn payment(row: &Row) -> Payment {
         disputed: row.get::<i64>(21) > 0,
         captured_minor: row.get(18),
         total_minor: row.get(9),
+        refunded_minor: row.get(23),
     })
 }
 
 fn fulfilment(row: &Row) -> Fulfilment {
+    match row.get::<i64>(22) {
+        0 => {}
+        1 => return Fulfilment::PartiallyReturned,
+        _ => return Fulfilment::Returned,
+    }
     match row.text(3) {
         "DELIVERED" | "COMPLETED" => Fulfilment::Fulfilled,
         "PARTIALLY_SHIPPED" | "SHIPPED" if row.get::<i64>(19) != 0 => Fulfilment::Partial,

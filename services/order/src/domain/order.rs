@@ -6,6 +6,7 @@ mod commands;
 mod events;
 mod moves;
 mod parcels;
+mod returns;
 mod timers;
 
 pub use after::Parcel;
@@ -16,6 +17,7 @@ pub use commands::{
 pub use events::*;
 pub use moves::{MoneyFacts, disputed, ends_wait, money_moved};
 pub use parcels::{HandedOver, Lines, OrderLines, arrival_check, handed_over, moved};
+pub use returns::{RETURNS_MAX, Returns, Worth, arrivals};
 pub use timers::{
     ARRIVAL_TIMER, CUSTOMER_TIMER, RETURNS_TIMER, Timers, UNDO_TIMER, Windows, arrival_timer, timers,
 };
@@ -94,6 +96,14 @@ pub enum OrderEvent {
     OrderReleased(OrderReleased),
     /// A person must look.
     OrderNeedsAttention(OrderNeedsAttention),
+    /// Pieces are to come back.
+    ReturnOpened(ReturnOpened),
+    /// Pieces came back, and what they are worth is decided.
+    GoodsReturned(Arc<GoodsReturned>),
+    /// The money of a return was given back.
+    ReturnRefunded(ReturnRefunded),
+    /// A return came to nothing.
+    ReturnClosed(ReturnClosed),
 }
 stored_events!(OrderEvent {
     OrderPlaced: 1,
@@ -118,6 +128,10 @@ stored_events!(OrderEvent {
     OrderHeld: 1,
     OrderReleased: 1,
     OrderNeedsAttention: 1,
+    ReturnOpened: 1,
+    GoodsReturned: 1,
+    ReturnRefunded: 1,
+    ReturnClosed: 1,
 });
 
 /// Where an order stands, as far as it is settled.
@@ -253,6 +267,9 @@ pub enum Transition {
     OrderLineCancelled,
     OrderHeld,
     OrderReleased,
+    ReturnOpened,
+    GoodsReturned,
+    ReturnClosed,
 }
 
 /// The state of an order.
@@ -330,7 +347,11 @@ impl Aggregate for Order {
             | OrderEvent::LinesCancelRefused(_)
             | OrderEvent::OrderHeld(_)
             | OrderEvent::OrderReleased(_)
-            | OrderEvent::OrderNeedsAttention(_) => self.after_mut().evolve(event),
+            | OrderEvent::OrderNeedsAttention(_)
+            | OrderEvent::ReturnOpened(_)
+            | OrderEvent::GoodsReturned(_)
+            | OrderEvent::ReturnRefunded(_)
+            | OrderEvent::ReturnClosed(_) => self.after_mut().evolve(event),
         }
     }
 }
@@ -548,12 +569,19 @@ impl Order {
             disputed: self.dispute_states().any(|dispute| dispute != Dispute::Won),
             captured_minor: self.captured_minor(),
             total_minor: self.total().map_or(0, |total| total.minor_units()),
+            refunded_minor: self.returns().map_or(0, |returns| returns.refunded_minor),
         })
     }
 
     /// What is known of this dispute.
     pub fn dispute(&self, dispute_id: &str) -> Option<Dispute> {
         self.after.as_ref().and_then(|after| after.disputes.get(dispute_id).copied())
+    }
+
+    /// What stands worst of its disputes: an open one before a lost one before none.
+    pub fn worst_dispute(&self) -> Option<Dispute> {
+        let worst = [Dispute::Opened, Dispute::Lost];
+        worst.into_iter().find(|worst| self.dispute_states().any(|dispute| dispute == *worst))
     }
 
     fn dispute_states(&self) -> impl Iterator<Item = Dispute> {
@@ -563,6 +591,9 @@ impl Order {
     /// Where the goods are.
     pub fn fulfilment(&self) -> Fulfilment {
         let delivered = self.parcels().iter().any(|parcel| parcel.at == Whereabouts::Delivered);
+        if let Some(returns) = self.returns().filter(|returns| !returns.back.is_empty()) {
+            return if returns.is_all_back { Fulfilment::Returned } else { Fulfilment::PartiallyReturned };
+        }
         match self.status {
             Status::Delivered | Status::Completed => Fulfilment::Fulfilled,
             Status::PartiallyShipped | Status::Shipped if delivered => Fulfilment::Partial,

@@ -3,10 +3,13 @@ use super::asks;
 use crate::cancel;
 use crate::domain::SKUS_NAMED_MAX;
 use crate::domain::order::Awaits;
+use crate::domain::returns::ReturnLabelIssued;
 use souk_contracts::catalog::v1::{Redemption, RedemptionStatus};
 use souk_contracts::inventory::v1::{Reservation, ReservationStatus};
 use souk_contracts::payment::v1::{Payment, PaymentStatus, RefundStatus};
-use souk_contracts::shipping::v1::{CancelFulfilmentResponse, CancelOutcome, Fulfilment, FulfilmentStatus};
+use souk_contracts::shipping::v1::{
+    CancelFulfilmentResponse, CancelOutcome, Fulfilment, FulfilmentStatus, ReturnLabel, ReturnLabelStatus,
+};
 use souk_contracts::terms::money_from_proto;
 use souk_contracts::types::v1::Money as MoneyMessage;
 use souk_kernel::{Code, Error, Money};
@@ -273,6 +276,55 @@ pub(super) fn refunded(answer: Answer<Payment>, refund_id: &str, total: Money) -
                 }
             }
         }
+    }
+}
+
+/// What an answer to the Refund of a return means: one of several refunds, known by its id. While the provider
+/// takes its time, it is waited for.
+pub(super) fn given_back(answer: Answer<Payment>, refund_id: &str, amount: Money) -> Outcome {
+    let payment = match answer {
+        Err(error) if is_recorded_refusal(&error, &["REFUND_REFUSED", "REFUND_EXCEEDS_CAPTURED"]) => {
+            return Outcome::refused(error.reason(), error.message());
+        }
+        Err(error) => return silent(&error),
+        Ok(None) => return unexpected("no payment"),
+        Ok(Some(payment)) => payment,
+    };
+    let refund = payment.refunds.iter().find(|refund| refund.refund_id == refund_id);
+    let Some(refund) = refund else { return unexpected("no such refund") };
+    match refund.status() {
+        RefundStatus::Succeeded if is_total(refund.amount.as_ref(), amount) => Outcome::done(),
+        RefundStatus::Succeeded => unexpected(&refund.amount),
+        RefundStatus::Pending => Outcome::Waiting { on: "refund".into() },
+        RefundStatus::Failed => Outcome::refused("REFUND_FAILED", refund.code.as_str()),
+        RefundStatus::Unspecified => unexpected(refund.status),
+    }
+}
+
+/// What an answer to CreateReturnLabel means. Without a label the customer sends it all the same.
+pub(super) fn label_issued(label: Option<ReturnLabel>) -> Outcome {
+    let Some(label) = label else { return unexpected("no label") };
+    match label.status() {
+        ReturnLabelStatus::Bought | ReturnLabelStatus::Arrived => {
+            let issued = ReturnLabelIssued {
+                carrier: label.carrier.into(),
+                tracking_code: label.tracking_code.into(),
+            };
+            serde_json::to_value(&issued).map_or_else(Outcome::unknown, Outcome::Done)
+        }
+        ReturnLabelStatus::Voided | ReturnLabelStatus::Refused => Outcome::done(),
+        ReturnLabelStatus::Unspecified => unexpected(label.status),
+    }
+}
+
+/// What an answer to VoidReturnLabel means: nobody sends anything with it any more, or somebody has.
+pub(super) fn label_voided(label: Option<ReturnLabel>) -> Outcome {
+    let Some(label) = label else { return unexpected("no label") };
+    match label.status() {
+        ReturnLabelStatus::Voided | ReturnLabelStatus::Refused | ReturnLabelStatus::Arrived => {
+            Outcome::done()
+        }
+        ReturnLabelStatus::Bought | ReturnLabelStatus::Unspecified => unexpected(label.status),
     }
 }
 

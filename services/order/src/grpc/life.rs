@@ -5,6 +5,7 @@ use crate::domain::errand::{self, Task};
 use crate::domain::order::{
     self, ARRIVAL_TIMER, CUSTOMER_TIMER, Order, OrderEvent, RETURNS_TIMER, UNDO_TIMER, Windows,
 };
+use crate::domain::returns::EXPIRY_TIMER;
 use crate::{place, proto};
 use souk_contracts::order::v1 as pb;
 use souk_contracts::terms::OrderId;
@@ -13,9 +14,12 @@ use souk_eventstore::{CommitError, CommitId, Committed, Decision, Expected, Orig
 use souk_kernel::{Error, Rejection, Timestamp};
 use souk_rpc::Cx;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How many events are read at once.
 const EVENTS_PER_READ: usize = 200;
+/// How long after the time for returns an order is looked at again of which something is on its way back.
+const RETURNS_RECHECK: Duration = Duration::from_secs(24 * 3_600);
 
 type Decided = Result<Vec<OrderEvent>, Rejection>;
 
@@ -116,6 +120,9 @@ impl Orders {
 
     /// One of an order's durable timers is due.
     pub async fn timer_due(&self, timer: Timer) -> Result<(), CommitError> {
+        if *timer.kind == *EXPIRY_TIMER {
+            return self.return_due(timer).await;
+        }
         let stream = StreamId::new(<Order as Aggregate>::CATEGORY, &timer.payload);
         let generation = timer.generation.to_string();
         let id = CommitId::derived(&["timer", &timer.key, &generation]);
@@ -125,6 +132,15 @@ impl Orders {
             let order = facts.state::<Order>(&stream);
             let events = due(&order, &timer.kind, now);
             let decision = Decision::new().timer_fired(timer.key.clone(), timer.generation);
+            // What is on its way back keeps the order open; it is looked at again.
+            if *timer.kind == *RETURNS_TIMER && order.has_open_return() {
+                let again = Timer {
+                    due: now.plus(RETURNS_RECHECK),
+                    generation: timer.generation.saturating_add(1),
+                    ..timer.clone()
+                };
+                return Ok(decision.set_timer(again));
+            }
             Ok(recorded(decision, &stream, &order, events, now, &windows))
         });
         self.store.commit(work).await.map(|_: Committed| ())
@@ -194,7 +210,11 @@ fn errands(order: &Order, events: &[OrderEvent]) -> Vec<Task> {
             | OrderEvent::OrderCompleted(_)
             | OrderEvent::OrderLineCancelled(_)
             | OrderEvent::LinesCancelRefused(_)
-            | OrderEvent::OrderNeedsAttention(_) => {}
+            | OrderEvent::OrderNeedsAttention(_)
+            | OrderEvent::ReturnOpened(_)
+            | OrderEvent::GoodsReturned(_)
+            | OrderEvent::ReturnRefunded(_)
+            | OrderEvent::ReturnClosed(_) => {}
         }
     }
     tasks

@@ -1,67 +1,370 @@
-//! Returns as they are called.
-use super::Orders;
+//! Returns as they are called: a decision about the return and its order, in one commit.
+use super::watch::{ANSWER_MARGIN, WAIT_MAX};
+use super::{Orders, caller, gone, key_of, key_reused, origin, sha256_hex};
+use crate::domain::order::{self, Order, OrderEvent};
+use crate::domain::returns::{
+    self, Decided, EXTERNAL_REF_SCOPE, Inspection, Record, Request, Return, ReturnEvent,
+};
+use crate::proto;
+use prost::Message;
 use souk_contracts::order::v1 as pb;
-use souk_kernel::{Code, Error};
+use souk_contracts::terms::{OrderId, ReturnId};
+use souk_eventstore::{CommitError, CommitId, Decision, Expected, Folded, Origin, StreamId, Timer, Work};
+use souk_kernel::{Error, Rejection, Timestamp};
 use souk_rpc::Cx;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// The method under which keys are remembered.
+const REQUEST_RETURN: &str = "RequestReturn";
+/// Claims of these keys stand under this scope.
+const KEY_SCOPE: &str = "return_key";
+/// How many events are read at once.
+const EVENTS_PER_READ: usize = 200;
 
 impl Orders {
     pub(super) async fn request_return(
         &self,
-        _: Cx,
-        _: pb::RequestReturnRequest,
+        cx: Cx,
+        request: pb::RequestReturnRequest,
     ) -> Result<pb::Return, Error> {
-        Err(not_yet())
+        let principal = cx.principal()?;
+        let once = key_of(principal, REQUEST_RETURN, cx.require_key()?, &request);
+        let asked = proto::returns::request(&request)?;
+        let order = StreamId::of::<Order>(asked.order_id);
+        let asked = Request {
+            return_id: self.ids.new_id(),
+            caller: caller(principal),
+            by: principal.subject.as_str().into(),
+            lines: asked.lines,
+            wish: asked.wish,
+            arrivals: self.arrivals(&order).await?,
+            window: self.windows.returns,
+            key: format!("{}/{}", once.principal, once.key).into(),
+            hash: once.request_hash.as_str().into(),
+        };
+        let own = asked.return_id;
+        let return_id = match self.store.commit(self.requesting(origin(&cx, principal), order, asked)).await {
+            Ok(_) => own,
+            // The key was used before.
+            Err(CommitError::ClaimTaken { owner, .. }) => {
+                let known = owner.parse().map_err(Error::internal)?;
+                self.same_request(known, &once.request_hash).await?;
+                known
+            }
+            Err(error) => return Err(error.into()),
+        };
+        proto::returns::message(&*self.read_return(return_id).await?).ok_or_else(gone)
     }
 
-    pub(super) async fn get_return(&self, _: Cx, _: pb::GetReturnRequest) -> Result<pb::Return, Error> {
-        Err(not_yet())
+    /// The key is remembered as long as the return: it says which one it was.
+    fn requesting(&self, origin: Origin, order: StreamId, asked: Request) -> Work {
+        let stream = StreamId::of::<Return>(asked.return_id);
+        Work::new(CommitId::new(self.ids.uuid()), origin)
+            .read::<Order>(&order)
+            .claim(KEY_SCOPE, asked.key.clone())
+            .decide(move |facts, now| {
+                let own = asked.return_id.to_string();
+                let decision = Decision::new().hold(KEY_SCOPE, asked.key.clone(), own);
+                if facts.claim(KEY_SCOPE, &asked.key).is_some() {
+                    return Ok(decision);
+                }
+                let decided = returns::request(&facts.state::<Order>(&order), &asked, now)?;
+                Ok(decision.append(&stream, Expected::NoStream, decided.events).append(
+                    &order,
+                    Expected::Exists,
+                    decided.to_order,
+                ))
+            })
     }
 
-    pub(super) async fn cancel_return(&self, _: Cx, _: pb::CancelReturnRequest) -> Result<pb::Return, Error> {
-        Err(not_yet())
+    async fn same_request(&self, return_id: ReturnId, hash: &str) -> Result<(), Error> {
+        let back = self.read_return(return_id).await?;
+        let is_same = match back.begun() {
+            Some(returns::Begun::Requested(known)) => *known.hash == *hash,
+            Some(returns::Begun::Recorded(_)) | None => false,
+        };
+        if is_same { Ok(()) } else { Err(key_reused().into()) }
     }
 
-    pub(super) async fn approve_return(
+    /// When the pieces of each line arrived. What has arrived stays so, hence it may be read before the commit.
+    async fn arrivals(&self, order: &StreamId) -> Result<BTreeMap<u32, Timestamp>, Error> {
+        let (mut events, mut after) = (Vec::new(), 0);
+        loop {
+            let read = self.store.read_stream(order, after, EVENTS_PER_READ).await?;
+            for recorded in &read {
+                events.push((recorded.event::<OrderEvent>()?, recorded.time));
+                after = recorded.version;
+            }
+            if read.len() < EVENTS_PER_READ {
+                return Ok(order::arrivals(events.iter().map(|(event, time)| (&**event, *time))));
+            }
+        }
+    }
+
+    async fn read_return(&self, return_id: ReturnId) -> Result<Folded<Return>, Error> {
+        Ok(self.store.state::<Return>(&StreamId::of::<Return>(return_id)).await?)
+    }
+
+    /// The return, if it is there and the caller may see it. All of staff that sells or looks after orders may.
+    async fn visible_return(&self, cx: &Cx, return_id: &str) -> Result<(ReturnId, Folded<Return>), Error> {
+        let caller = caller(cx.principal()?);
+        let return_id: ReturnId = proto::id("returnId", return_id)?;
+        let back = self.read_return(return_id).await?;
+        let is_visible = back.whose().is_some_and(|whose| caller.may_see(&whose.subject, true));
+        if is_visible { Ok((return_id, back)) } else { Err(Error::not_found("the return")) }
+    }
+
+    pub(super) async fn get_return(
         &self,
-        _: Cx,
-        _: pb::ApproveReturnRequest,
+        cx: Cx,
+        request: pb::GetReturnRequest,
     ) -> Result<pb::Return, Error> {
-        Err(not_yet())
-    }
-
-    pub(super) async fn reject_return(&self, _: Cx, _: pb::RejectReturnRequest) -> Result<pb::Return, Error> {
-        Err(not_yet())
-    }
-
-    pub(super) async fn receive_return(
-        &self,
-        _: Cx,
-        _: pb::ReceiveReturnRequest,
-    ) -> Result<pb::Return, Error> {
-        Err(not_yet())
-    }
-
-    pub(super) async fn inspect_return(
-        &self,
-        _: Cx,
-        _: pb::InspectReturnRequest,
-    ) -> Result<pb::Return, Error> {
-        Err(not_yet())
-    }
-
-    pub(super) async fn record_return(&self, _: Cx, _: pb::RecordReturnRequest) -> Result<pb::Return, Error> {
-        Err(not_yet())
+        let (_, back) = self.visible_return(&cx, &request.return_id).await?;
+        proto::returns::message(&back).ok_or_else(gone)
     }
 
     pub(super) async fn list_returns(
         &self,
-        _: Cx,
-        _: pb::ListReturnsRequest,
+        cx: Cx,
+        request: pb::ListReturnsRequest,
     ) -> Result<Vec<pb::Return>, Error> {
-        Err(not_yet())
+        let caller = caller(cx.principal()?);
+        let order_id: OrderId = proto::id("orderId", &request.order_id)?;
+        let order = self.store.state::<Order>(&StreamId::of::<Order>(order_id)).await?;
+        if !order.placed().is_some_and(|placed| caller.may_see(&placed.subject, true)) {
+            return Err(Error::not_found("the order"));
+        }
+        let mut messages = Vec::new();
+        for return_id in order.returns().map_or(&[][..], |returns| &returns.all) {
+            messages.extend(proto::returns::message(&*self.read_return(*return_id).await?));
+        }
+        Ok(messages)
+    }
+
+    pub(super) async fn cancel_return(
+        &self,
+        cx: Cx,
+        request: pb::CancelReturnRequest,
+    ) -> Result<pb::Return, Error> {
+        let (return_id, _) = self.visible_return(&cx, &request.return_id).await?;
+        self.act(&cx, return_id, |_, back, by, _| returns::cancel(back, by)).await
+    }
+
+    pub(super) async fn approve_return(
+        &self,
+        cx: Cx,
+        request: pb::ApproveReturnRequest,
+    ) -> Result<pb::Return, Error> {
+        let (return_id, free_label) = (proto::id("returnId", &request.return_id)?, request.free_label);
+        let decide = move |order: &Order, back: &Return, by: &Arc<str>, now| {
+            returns::approve(order, back, by, free_label, now)
+        };
+        self.act(&cx, return_id, decide).await
+    }
+
+    pub(super) async fn reject_return(
+        &self,
+        cx: Cx,
+        request: pb::RejectReturnRequest,
+    ) -> Result<pb::Return, Error> {
+        let (return_id, note) = proto::returns::noted(&request.return_id, &request.reason)?;
+        self.act(&cx, return_id, move |_, back, by, _| returns::reject(back, by, &note)).await
+    }
+
+    pub(super) async fn receive_return(
+        &self,
+        cx: Cx,
+        request: pb::ReceiveReturnRequest,
+    ) -> Result<pb::Return, Error> {
+        let (return_id, lines) = proto::returns::receive(&request)?;
+        self.act(&cx, return_id, move |_, back, by, _| returns::receive(back, by, &lines)).await
+    }
+
+    pub(super) async fn inspect_return(
+        &self,
+        cx: Cx,
+        request: pb::InspectReturnRequest,
+    ) -> Result<pb::Return, Error> {
+        let (return_id, lines, fees) = proto::returns::inspect(&request)?;
+        let decide = move |order: &Order, back: &Return, by: &Arc<str>, _| {
+            returns::inspect(order, back, &Inspection { by: by.clone(), lines: lines.clone(), fees })
+        };
+        self.act(&cx, return_id, decide).await?;
+        proto::returns::message(&*self.settled_return(return_id, &cx).await?).ok_or_else(gone)
+    }
+
+    /// One commit on one return and its order.
+    async fn act(
+        &self,
+        cx: &Cx,
+        return_id: ReturnId,
+        decide: impl Fn(&Order, &Return, &Arc<str>, Timestamp) -> Result<Decided, Rejection>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Result<pb::Return, Error> {
+        let principal = cx.principal()?;
+        let by: Arc<str> = principal.subject.as_str().into();
+        let known = self.read_return(return_id).await?;
+        let order_id = known.whose().map(|whose| whose.order_id);
+        let order = StreamId::of::<Order>(order_id.ok_or_else(|| Error::not_found("the return"))?);
+        let stream = StreamId::of::<Return>(return_id);
+        let back = stream.clone();
+        let work = Work::new(CommitId::new(self.ids.uuid()), origin(cx, principal))
+            .read::<Order>(&order)
+            .read::<Return>(&stream)
+            .decide(move |facts, now| {
+                let known = facts.state::<Return>(&back);
+                let decided = decide(&facts.state::<Order>(&order), &known, &by, now)?;
+                Ok(recorded(Decision::new(), return_id, &back, &order, decided))
+            });
+        let committed = self.store.commit(work).await?;
+        let back = committed.state::<Return>(&stream).ok_or_else(gone)?;
+        proto::returns::message(&back).ok_or_else(gone)
+    }
+
+    pub(super) async fn record_return(
+        &self,
+        cx: Cx,
+        request: pb::RecordReturnRequest,
+    ) -> Result<pb::Return, Error> {
+        let principal = cx.principal()?;
+        let told = proto::returns::record(&request)?;
+        let order = StreamId::of::<Order>(told.order_id);
+        let hash: Arc<str> = sha256_hex(&request.encode_to_vec()).into();
+        let record = Record {
+            return_id: self.ids.new_id(),
+            by: principal.subject.as_str().into(),
+            external_ref: told.external_ref.as_str().into(),
+            hash: hash.clone(),
+            lines: told.lines,
+            reason: told.reason,
+        };
+        let own = record.return_id;
+        let return_id = match self.store.commit(self.recording(origin(&cx, principal), order, record)).await {
+            Ok(_) => own,
+            // It was recorded before, or somebody with the same reference was faster.
+            Err(CommitError::ClaimTaken { owner, .. }) => {
+                let known = owner.parse().map_err(Error::internal)?;
+                self.same_record(known, &hash).await?;
+                known
+            }
+            Err(error) => return Err(error.into()),
+        };
+        proto::returns::message(&*self.settled_return(return_id, &cx).await?).ok_or_else(gone)
+    }
+
+    fn recording(&self, origin: Origin, order: StreamId, record: Record) -> Work {
+        let stream = StreamId::of::<Return>(record.return_id);
+        Work::new(CommitId::new(self.ids.uuid()), origin)
+            .read::<Order>(&order)
+            .claim(EXTERNAL_REF_SCOPE, record.external_ref.clone())
+            .decide(move |facts, now| {
+                let own = record.return_id.to_string();
+                let decision = Decision::new().hold(EXTERNAL_REF_SCOPE, record.external_ref.clone(), own);
+                // Whose it is says the refusal of the claim, whatever the order has become since.
+                if facts.claim(EXTERNAL_REF_SCOPE, &record.external_ref).is_some() {
+                    return Ok(decision);
+                }
+                let decided = returns::record(&facts.state::<Order>(&order), &record, now)?;
+                Ok(decision.append(&stream, Expected::NoStream, decided.events).append(
+                    &order,
+                    Expected::Exists,
+                    decided.to_order,
+                ))
+            })
+    }
+
+    async fn same_record(&self, return_id: ReturnId, hash: &str) -> Result<(), Error> {
+        let back = self.read_return(return_id).await?;
+        let is_same = match back.begun() {
+            Some(returns::Begun::Recorded(known)) => *known.hash == *hash,
+            Some(returns::Begun::Requested(_)) | None => false,
+        };
+        let taken = "the external reference belongs to another return";
+        if is_same { Ok(()) } else { Err(Rejection::new("EXTERNAL_REF_TAKEN", taken).into()) }
+    }
+
+    /// The return once its money has gone back, or as it is when the caller's patience ends.
+    async fn settled_return(&self, return_id: ReturnId, cx: &Cx) -> Result<Folded<Return>, Error> {
+        let wait = cx.wait().unwrap_or_default();
+        let until = Instant::now() + wait.min(WAIT_MAX).min(cx.remaining().saturating_sub(ANSWER_MARGIN));
+        let mut head = self.store.head();
+        loop {
+            head.borrow_and_update();
+            let back = self.read_return(return_id).await?;
+            let is_settled = back.status().is_none_or(returns::Status::is_settled);
+            if is_settled || back.needs_attention() || wait.is_zero() {
+                return Ok(back);
+            }
+            match tokio::time::timeout_at(until, head.changed()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) | Err(_) => return Ok(back),
+            }
+        }
+    }
+
+    /// An approved return has not arrived in time.
+    pub(super) async fn return_due(&self, timer: Timer) -> Result<(), CommitError> {
+        let Ok(return_id) = timer.payload.parse::<ReturnId>() else { return Ok(()) };
+        let stream = StreamId::of::<Return>(return_id);
+        let order = self
+            .store
+            .state::<Return>(&stream)
+            .await
+            .ok()
+            .and_then(|back| back.whose().map(|whose| StreamId::of::<Order>(whose.order_id)));
+        let id = CommitId::derived(&["timer", &timer.key, &timer.generation.to_string()]);
+        let origin = Origin::by("svc:order").causation(timer.key.clone());
+        let work = Work::new(id, origin).read::<Return>(&stream).decide(move |facts, now| {
+            let decision = Decision::new().timer_fired(timer.key.clone(), timer.generation);
+            let decided = returns::expire(&facts.state::<Return>(&stream), now);
+            Ok(match &order {
+                Some(order) => appended(decision, &stream, order, decided),
+                None => decision,
+            })
+        });
+        self.store.commit(work).await.map(|_| ())
     }
 }
 
-fn not_yet() -> Error {
-    Error::new(Code::Unimplemented, "UNIMPLEMENTED", "returns are not taken yet")
+/// Adds what was decided to a commit, with the return's timer.
+fn recorded(
+    decision: Decision,
+    return_id: ReturnId,
+    stream: &StreamId,
+    order: &StreamId,
+    decided: Decided,
+) -> Decision {
+    let mut decision = decision;
+    for event in &decided.events {
+        decision = match event {
+            ReturnEvent::ReturnApproved(approved) => {
+                decision.set_timer(returns::expiry_timer(return_id, approved.until))
+            }
+            ReturnEvent::ReturnReceived(_)
+            | ReturnEvent::ReturnInspected(_)
+            | ReturnEvent::ReturnCancelled(_) => decision.cancel_timer(returns::expiry_key(return_id)),
+            ReturnEvent::ReturnRequested(_)
+            | ReturnEvent::ReturnRecorded(_)
+            | ReturnEvent::ReturnRejected(_)
+            | ReturnEvent::ReturnLabelIssued(_)
+            | ReturnEvent::ReturnResolved(_)
+            | ReturnEvent::ReturnExpired(_)
+            | ReturnEvent::ReturnMoved(_) => decision,
+        };
+    }
+    appended(decision, stream, order, decided)
+}
+
+fn appended(mut decision: Decision, stream: &StreamId, order: &StreamId, decided: Decided) -> Decision {
+    if !decided.events.is_empty() {
+        decision = decision.append(stream, Expected::Exists, decided.events);
+    }
+    if !decided.to_order.is_empty() {
+        decision = decision.append(order, Expected::Exists, decided.to_order);
+    }
+    decision
 }

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 /// The longest that a caller may wait for an order to settle.
 pub const WAIT_MAX: Duration = Duration::from_secs(30);
 /// What the wait leaves of the caller's time, so that there is an answer.
-const ANSWER_MARGIN: Duration = Duration::from_millis(100);
+pub const ANSWER_MARGIN: Duration = Duration::from_millis(100);
 /// How many events are read at once.
 const EVENTS_PER_READ: usize = 100;
 

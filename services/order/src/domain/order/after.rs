@@ -1,5 +1,6 @@
 //! What becomes of an order that is shipped, or that was changed: parcels, pieces that were called off, holds,
 //! disputes, and what a person is called for.
+use super::returns::Returns;
 use super::{
     CAPTURE_REFUSED, Dispute, ERRAND_STUCK, OrderEvent, ParcelShipped, Remainder, SAGA_STUCK, Whereabouts,
 };
@@ -30,6 +31,7 @@ pub(super) struct After {
     pub(super) capture_refused: bool,
     pub(super) disputes: BTreeMap<Arc<str>, Dispute>,
     pub(super) attention: Vec<(Arc<str>, String)>,
+    pub(super) returns: Returns,
 }
 
 impl After {
@@ -77,6 +79,13 @@ impl After {
             OrderEvent::OrderNeedsAttention(needs) if needs.reason == SAGA_STUCK => {}
             OrderEvent::OrderNeedsAttention(needs) => {
                 self.attention.push((needs.about.clone(), needs.reason.clone()));
+            }
+            OrderEvent::ReturnRefunded(refunded) => {
+                self.returns.evolve(event);
+                self.settled(&refunded.return_id.to_string());
+            }
+            OrderEvent::ReturnOpened(_) | OrderEvent::GoodsReturned(_) | OrderEvent::ReturnClosed(_) => {
+                self.returns.evolve(event);
             }
             OrderEvent::OrderPlaced(_)
             | OrderEvent::SagaMoved(_)

@@ -58,6 +58,10 @@ pub fn cancel(order: &Order, cancel: &Cancel) -> Result<Vec<OrderEvent>, Rejecti
     if cancelled_already || (order.cancel_asked() && !order.label().is_settled()) {
         return Ok(Vec::new());
     }
+    if order.returns().is_some_and(|returns| !returns.open.is_empty() || !returns.back.is_empty()) {
+        let sentence = "pieces of it come back already, or did; return the others, too";
+        return Err(Rejection::new("CANCEL_TOO_LATE", sentence).with("instead", "returns"));
+    }
     let by_staff = cancel.caller.sells || cancel.caller.looks_after;
     let requested = OrderEvent::CancelRequested(CancelRequested {
         by: cancel.by.clone(),
@@ -166,7 +170,7 @@ pub fn undo_window_over(order: &Order) -> Vec<OrderEvent> {
 /// The time for returns is over.
 pub fn return_window_over(order: &Order) -> Vec<OrderEvent> {
     let Some(placed) = order.placed.as_ref() else { return Vec::new() };
-    if order.status != Status::Delivered {
+    if order.status != Status::Delivered || order.has_open_return() {
         return Vec::new();
     }
     let (order_id, subject) = (placed.order_id, placed.subject.clone());

@@ -2,7 +2,7 @@
 //! one event alone.
 use crate::domain::{Delivery, Line, Terms};
 use serde::{Deserialize, Serialize};
-use souk_contracts::terms::{CartId, Location, Market, OrderId, Quantity, QuoteId, Sku};
+use souk_contracts::terms::{CartId, Location, Market, OrderId, Quantity, QuoteId, ReturnId, Sku};
 use souk_kernel::{Money, Timestamp};
 use std::sync::Arc;
 
@@ -313,6 +313,53 @@ pub struct OrderNeedsAttention {
     pub reason: String,
     /// What it is about: a parcel, a cancel, a hold.
     pub about: Arc<str>,
+}
+
+/// Pieces are to come back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReturnOpened {
+    pub return_id: ReturnId,
+    pub pieces: Arc<[Pieces]>,
+}
+
+/// Pieces came back, and what they are worth is decided.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GoodsReturned {
+    pub return_id: ReturnId,
+    pub pieces: Arc<[Pieces]>,
+    /// Those of them whose stock the order no longer has: what did not leave, and can be sold again.
+    #[serde(default = "no_pieces", skip_serializing_if = "is_empty")]
+    pub released: Arc<[Pieces]>,
+    /// What they are worth, before fees.
+    pub worth: Money,
+    /// The original shipping is in it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub with_shipping: bool,
+    /// Everything of the order is back.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub is_all: bool,
+}
+
+/// The money of a return was given back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReturnRefunded {
+    pub return_id: ReturnId,
+    /// Nothing, where a person settled it in another way.
+    pub refund: Money,
+}
+
+/// A return came to nothing: its pieces stay with the customer, or go back there.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReturnClosed {
+    pub return_id: ReturnId,
+}
+
+fn no_pieces() -> Arc<[Pieces]> {
+    Arc::from([])
+}
+
+fn is_empty(pieces: &Arc<[Pieces]>) -> bool {
+    pieces.is_empty()
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]

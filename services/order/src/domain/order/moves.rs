@@ -18,16 +18,24 @@ pub struct MoneyFacts {
     /// What was taken parcel by parcel, of what is owed.
     pub captured_minor: i64,
     pub total_minor: i64,
+    /// What returns gave back.
+    pub refunded_minor: i64,
 }
 
 impl Payment {
     /// Where the money is, of what is known by itself.
     pub fn of(facts: MoneyFacts) -> Payment {
-        let MoneyFacts { captured_minor, total_minor, .. } = facts;
+        let MoneyFacts { captured_minor, total_minor, refunded_minor, .. } = facts;
         match facts.by_sagas {
             Payment::None if facts.awaits_payment => Payment::Pending,
             Payment::Authorized | Payment::Captured if facts.disputed => Payment::Disputed,
+            Payment::Authorized | Payment::Captured
+                if refunded_minor > 0 && refunded_minor >= total_minor =>
+            {
+                Payment::Refunded
+            }
             Payment::Authorized if facts.capture_refused => Payment::Failed,
+            Payment::Authorized | Payment::Captured if refunded_minor > 0 => Payment::PartiallyRefunded,
             Payment::Authorized if captured_minor > 0 && captured_minor >= total_minor => Payment::Captured,
             Payment::Authorized if captured_minor > 0 => Payment::PartiallyCaptured,
             Payment::None
@@ -83,6 +91,10 @@ impl Order {
             OrderEvent::OrderCompleted(_) => Transition::OrderCompleted,
             OrderEvent::OrderLineCancelled(_) => Transition::OrderLineCancelled,
             OrderEvent::LinesCancelRequested(_) | OrderEvent::LinesCancelRefused(_) => return None,
+            OrderEvent::ReturnOpened(_) => Transition::ReturnOpened,
+            OrderEvent::GoodsReturned(_) => Transition::GoodsReturned,
+            OrderEvent::ReturnRefunded(_) => Transition::PaymentRefunded,
+            OrderEvent::ReturnClosed(_) => Transition::ReturnClosed,
             OrderEvent::OrderHeld(_) => Transition::OrderHeld,
             OrderEvent::OrderReleased(_) => Transition::OrderReleased,
             // The saga's own move is the one that is told.

@@ -53,6 +53,13 @@ impl Order {
     /// shipping with the first piece. All pieces together owe exactly the agreed total, so whatever is left
     /// falls on the last parcel.
     pub fn owed_minor(&self, pieces: &Lines) -> i64 {
+        let ships_any = pieces.values().any(|taken| *taken > 0);
+        let shipping = self.terms().filter(|_| ships_any).map_or(0, |terms| terms.shipping_total_minor());
+        self.goods_minor(pieces).saturating_add(shipping)
+    }
+
+    /// The lines' part of what is owed for so many pieces of each.
+    pub(super) fn goods_minor(&self, pieces: &Lines) -> i64 {
         let Some(agreed) = self.agreed_total() else { return 0 };
         let tax_inclusive = self.terms().is_some_and(|terms| terms.tax_inclusive);
         let share = |line: &Line| {
@@ -62,10 +69,7 @@ impl Order {
             let share = i128::from(total) * i128::from(taken) / i128::from(ordered);
             i64::try_from(share).unwrap_or(total)
         };
-        let goods = self.lines().iter().map(share).fold(0i64, i64::saturating_add);
-        let ships_any = pieces.values().any(|taken| *taken > 0);
-        let shipping = self.terms().filter(|_| ships_any).map_or(0, |terms| terms.shipping_total_minor());
-        goods.saturating_add(shipping)
+        self.lines().iter().map(share).fold(0i64, i64::saturating_add)
     }
 
     /// The pieces that have left, by line.
@@ -78,7 +82,7 @@ impl Order {
     }
 
     /// Whether these pieces are all that is still sold.
-    fn is_all(&self, pieces: &Lines) -> bool {
+    pub(super) fn is_all(&self, pieces: &Lines) -> bool {
         self.sold().0.iter().all(|(line, left)| pieces.get(&line.line).copied().unwrap_or(0) >= *left)
     }
 }

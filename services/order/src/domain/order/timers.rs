@@ -101,7 +101,11 @@ pub fn timers(before: &Order, events: &[OrderEvent], now: Timestamp, windows: &W
             | OrderEvent::LinesCancelRefused(_)
             | OrderEvent::OrderHeld(_)
             | OrderEvent::OrderReleased(_)
-            | OrderEvent::OrderNeedsAttention(_) => {}
+            | OrderEvent::OrderNeedsAttention(_)
+            | OrderEvent::ReturnOpened(_)
+            | OrderEvent::GoodsReturned(_)
+            | OrderEvent::ReturnRefunded(_)
+            | OrderEvent::ReturnClosed(_) => {}
         }
     }
     timers
