@@ -179,11 +179,20 @@ fn confirmed(facts: &Facts) -> Vec<String> {
         let Some(reservation) = reservation(facts, id) else {
             return Some(format!("{id} has no reservation"));
         };
-        let is_committed = matches!(reservation.phase(), Phase::Committed { .. });
         let wanted = orders::facts(order)?.pieces;
+        // An order that came back as a whole has given back all it had.
+        let is_as_it_must_be = match reservation.phase() {
+            Phase::Committed(_) => true,
+            Phase::Released(_) => wanted.is_empty(),
+            Phase::Unknown
+            | Phase::Held(_)
+            | Phase::Expired(_)
+            | Phase::Lapsed { .. }
+            | Phase::Refused { .. } => false,
+        };
         let promised = payment(facts, id).map_or(0, |payment| payment.authorized_minor());
         let total = orders::facts(order)?.total.minor_units();
-        match (is_committed, pieces(reservation) == wanted, promised >= total) {
+        match (is_as_it_must_be, pieces(reservation) == wanted, promised >= total) {
             (false, _, _) => Some(format!("{id}: its reservation is {:?}", reservation.phase())),
             (true, false, _) => Some(format!("{id}: its reservation holds other lines")),
             (true, true, false) => Some(format!("{id}: {promised} promised of {total}")),

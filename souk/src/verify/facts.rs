@@ -4,7 +4,7 @@ use crate::failure::{Failure, exit};
 use crate::{settings, shop};
 use souk_cart::domain::{Cart, CartEvent};
 use souk_catalog::domain::{PriceEvent, PriceList, Product};
-use souk_contracts::terms::{CartId, OrderId, PaymentId, QuoteId};
+use souk_contracts::terms::{CartId, OrderId, PaymentId, QuoteId, ReturnId};
 use souk_decider::{Aggregate, Record, RecordEvent};
 use souk_eventstore::Recorded;
 use souk_eventstore::audit::{self, Audit};
@@ -14,6 +14,7 @@ use souk_kernel::{Currency, TypeId};
 use souk_notification::domain::{Delivery, DeliveryEvent, Inbox, InboxEvent};
 use souk_order::domain::order::Order;
 use souk_order::domain::quote::Quote;
+use souk_order::domain::returns::Return;
 use souk_payment::domain::ledger::{Account, Transaction};
 use souk_payment::domain::{Payment, PaymentEvent};
 use souk_payment::invariants::Theirs;
@@ -29,6 +30,8 @@ pub struct Facts {
     pub orders: BTreeMap<OrderId, Order>,
     /// Every quote.
     pub quotes: BTreeMap<QuoteId, Quote>,
+    /// Every return.
+    pub returns: BTreeMap<ReturnId, Return>,
     /// Every reservation by the order's id, with its history.
     pub reservations: BTreeMap<String, (Reservation, Vec<Arc<ReservationEvent>>)>,
     /// Every shelf as the view has it.
@@ -137,10 +140,12 @@ fn id<T: TypeId + std::str::FromStr>(recorded: &Recorded) -> Option<T> {
 
 fn orders(audit: &Audit) -> Result<Part, Failure> {
     let (mut orders, mut quotes) = (BTreeMap::<OrderId, Order>::new(), BTreeMap::<QuoteId, Quote>::new());
+    let mut returns = BTreeMap::<ReturnId, Return>::new();
     let mut published = BTreeMap::new();
     let read = audit.for_each(|recorded| {
         fold(&mut orders, id(recorded), recorded);
         fold(&mut quotes, id(recorded), recorded);
+        fold(&mut returns, id(recorded), recorded);
         if let Some(number) = recorded.public_seq {
             published.insert(recorded.stream.as_str().to_owned(), number);
         }
@@ -148,6 +153,7 @@ fn orders(audit: &Audit) -> Result<Part, Failure> {
     read.map_err(unreadable)?;
     Ok(Box::new(move |facts| {
         (facts.orders, facts.quotes, facts.orders_published) = (orders, quotes, published);
+        facts.returns = returns;
     }))
 }
 
