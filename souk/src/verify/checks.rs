@@ -179,11 +179,13 @@ fn confirmed(facts: &Facts) -> Vec<String> {
         let Some(reservation) = reservation(facts, id) else {
             return Some(format!("{id} has no reservation"));
         };
-        let wanted = orders::facts(order)?.pieces;
+        let known = orders::facts(order)?;
+        // While a return is being booked, its pieces are still there or not any more.
+        let (wanted, is_moving) = (known.pieces, known.return_open);
         // An order that came back as a whole has given back all it had.
         let is_as_it_must_be = match reservation.phase() {
             Phase::Committed(_) => true,
-            Phase::Released(_) => wanted.is_empty(),
+            Phase::Released(_) => is_moving || wanted.is_empty(),
             Phase::Unknown
             | Phase::Held(_)
             | Phase::Expired(_)
@@ -192,7 +194,7 @@ fn confirmed(facts: &Facts) -> Vec<String> {
         };
         let promised = payment(facts, id).map_or(0, |payment| payment.authorized_minor());
         let total = orders::facts(order)?.total.minor_units();
-        match (is_as_it_must_be, pieces(reservation) == wanted, promised >= total) {
+        match (is_as_it_must_be, is_moving || pieces(reservation) == wanted, promised >= total) {
             (false, _, _) => Some(format!("{id}: its reservation is {:?}", reservation.phase())),
             (true, false, _) => Some(format!("{id}: its reservation holds other lines")),
             (true, true, false) => Some(format!("{id}: {promised} promised of {total}")),

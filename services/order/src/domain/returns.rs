@@ -280,4 +280,4 @@ pub fn nothing_of(settlement: &Settlement) -> Money {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

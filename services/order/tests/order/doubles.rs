@@ -80,6 +80,12 @@ pub struct Books {
     /// Coupons by order, and whether they are given back.
     pub redeemed: BTreeMap<String, catalog::RedemptionStatus>,
     pub fulfilments: BTreeMap<String, Floor>,
+    /// What the provider says of refunds; that they succeeded where nothing stands here.
+    pub refund_outcome: Option<payment::RefundStatus>,
+    /// What came back into the stock, by the restock's id.
+    pub restocked: BTreeMap<String, Vec<inventory::RestockLine>>,
+    /// Labels to send something back with, by return; `false` when voided.
+    pub labels: BTreeMap<String, bool>,
 }
 
 /// What shipping knows of an order.
@@ -105,6 +111,8 @@ pub struct Funds {
     pub captures: BTreeSet<String>,
     pub again: bool,
     pub renewal: String,
+    /// What was given back, by the refund's id, and what the provider said of it.
+    pub refunds: BTreeMap<String, (i64, payment::RefundStatus)>,
 }
 
 pub fn gbp(minor_units: i64) -> Money {
@@ -233,6 +241,16 @@ impl Books {
             refunded: Some(gbp(funds.given_back)),
             decline_code: "insufficient_funds".to_owned(),
             action_url: "https://provider.example/act".to_owned(),
+            refunds: funds
+                .refunds
+                .iter()
+                .map(|(refund_id, (minor, status))| payment::RefundState {
+                    refund_id: refund_id.clone(),
+                    amount: Some(gbp(*minor)),
+                    status: (*status).into(),
+                    code: String::new(),
+                })
+                .collect(),
             ..payment::Payment::default()
         }
     }
@@ -240,7 +258,8 @@ impl Books {
     fn funds(&mut self, id: &str) -> &mut Funds {
         let status = payment::PaymentStatus::Unspecified;
         let (captures, again, renewal) = (BTreeSet::new(), false, String::new());
-        let none = Funds { status, promised: 0, taken: 0, given_back: 0, captures, again, renewal };
+        let refunds = BTreeMap::new();
+        let none = Funds { status, promised: 0, taken: 0, given_back: 0, captures, again, renewal, refunds };
         self.payments.entry(id.to_owned()).or_insert(none)
     }
 }
@@ -321,6 +340,19 @@ impl inventory::InventoryService for World {
         })
     }
 
+    fn restock(&self, _: Cx, request: inventory::RestockRequest) -> Answer<inventory::RestockResponse> {
+        self.carry("restock", move |books| {
+            books.restocked.entry(request.restock_id.clone()).or_insert_with(|| request.lines.clone());
+            let left = books.left.get(&request.reservation_id).into_iter().flat_map(BTreeMap::values);
+            let left: u32 = left.flatten().map(|line| line.quantity).sum();
+            let back: u32 = books.restocked.values().flatten().map(|line| line.quantity).sum();
+            assert!(back <= left, "more came back than had left");
+            Ok(inventory::RestockResponse {
+                reservation: Some(books.reservation(&request.reservation_id, "")),
+            })
+        })
+    }
+
     fn extend_reservation(
         &self,
         _: Cx,
@@ -346,7 +378,6 @@ impl inventory::InventoryService for World {
 
     never_called! {
         get_availability(inventory::GetAvailabilityRequest) -> inventory::GetAvailabilityResponse;
-        restock(inventory::RestockRequest) -> inventory::RestockResponse;
         receive_stock(inventory::ReceiveStockRequest) -> inventory::ReceiveStockResponse;
         adjust_stock(inventory::AdjustStockRequest) -> inventory::AdjustStockResponse;
         transfer_stock(inventory::TransferStockRequest) -> inventory::TransferStockResponse;
@@ -467,10 +498,21 @@ impl payment::PaymentService for World {
             if !books.willing("refund") {
                 return Err(refused("REFUND_REFUSED"));
             }
+            let outcome = books.refund_outcome.unwrap_or(payment::RefundStatus::Succeeded);
+            let minor = request.amount.as_ref().map_or(0, |money| money.minor_units);
             let funds = books.funds(&request.payment_id);
-            if funds.status == Status::Captured {
-                funds.status = Status::Refunded;
-                funds.given_back += request.amount.as_ref().map_or(0, |money| money.minor_units);
+            let is_settled = |funds: &Funds| {
+                let known = funds.refunds.get(&request.refund_id);
+                known.is_some_and(|(_, status)| *status != payment::RefundStatus::Pending)
+            };
+            if funds.taken > 0 && !is_settled(funds) {
+                funds.refunds.insert(request.refund_id.clone(), (minor, outcome));
+                if outcome == payment::RefundStatus::Succeeded {
+                    funds.given_back += minor;
+                    assert!(funds.given_back <= funds.taken, "more given back than was taken");
+                    let is_all = funds.given_back == funds.taken && funds.status == Status::Captured;
+                    funds.status = if is_all { Status::Refunded } else { funds.status };
+                }
             }
             Ok(payment::RefundResponse { payment: Some(books.payment(&request.payment_id)) })
         })

@@ -4,5 +4,6 @@ mod doubles;
 mod life;
 mod messages;
 mod orders;
+mod returns;
 mod sagas;
 mod shop;

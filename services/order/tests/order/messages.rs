@@ -1,6 +1,6 @@
 //! Every way that a request can be faulty, one row each.
 use souk_contracts::order::v1 as pb;
-use souk_contracts::terms::{OrderId, QuoteId};
+use souk_contracts::terms::{OrderId, QuoteId, ReturnId};
 use souk_contracts::types::v1::Money;
 use souk_kernel::{Invalid, TypeId, Uuid};
 use souk_order::proto;
@@ -27,6 +27,10 @@ fn good_deal() -> pb::CreateAgreedQuoteRequest {
         external_ref: "D-1".into(),
         market: "GB".into(),
     }
+}
+
+fn order_id() -> String {
+    OrderId::from_uuid(Uuid::v7(1, [1; 10])).to_string()
 }
 
 #[test]
@@ -134,4 +138,82 @@ fn what_comes_after_the_sale_is_read_or_every_faulty_field_is_named() {
     assert_eq!(fields(proto::as_of(&pb::GetOrderAsOfRequest::default())), ["orderId", "time"]);
     let odd = pb::PlaceOrderRequest { partial_policy: 9, ..pb::PlaceOrderRequest::default() };
     assert!(fields(proto::acceptance(&odd)).contains(&"partialPolicy".to_owned()));
+}
+
+#[test]
+fn a_request_to_return_is_read_or_every_faulty_field_is_named() {
+    let line = |line, quantity, reason| pb::ReturnLine { line, quantity, reason };
+    let good = || pb::RequestReturnRequest {
+        order_id: order_id(),
+        lines: vec![line(1, 1, 1), line(2, 1, 4)],
+        wish: 0,
+    };
+    assert_eq!(fields(proto::returns::request(&good())), Vec::<String>::new());
+    let with = |change: fn(&mut pb::RequestReturnRequest)| {
+        let mut request = good();
+        change(&mut request);
+        fields(proto::returns::request(&request))
+    };
+    assert_eq!(with(|request| request.order_id = "rtn_1".into()), ["orderId"]);
+    assert_eq!(with(|request| request.lines.clear()), ["lines"]);
+    assert_eq!(with(|request| request.lines[1].line = 1), ["lines[1].line"]);
+    assert_eq!(with(|request| request.lines[0].quantity = 0), ["lines[0].quantity"]);
+    assert_eq!(with(|request| request.lines[0].reason = 0), ["lines[0].reason"]);
+    assert_eq!(with(|request| request.lines[0].reason = 9), ["lines[0].reason"]);
+    assert_eq!(with(|request| request.wish = 9), ["wish"]);
+    let empty = fields(proto::returns::request(&pb::RequestReturnRequest::default()));
+    assert_eq!(empty, ["orderId", "lines"]);
+}
+
+#[test]
+fn goods_over_the_counter_are_read_or_every_faulty_field_is_named() {
+    let line = |line, quantity, grade| pb::GradedLine { line, quantity, grade };
+    let good = || pb::RecordReturnRequest {
+        external_ref: "R-1".into(),
+        order_id: order_id(),
+        lines: vec![line(1, 1, 1), line(1, 1, 3)],
+        reason: 1,
+    };
+    assert_eq!(fields(proto::returns::record(&good())), Vec::<String>::new());
+    let with = |change: fn(&mut pb::RecordReturnRequest)| {
+        let mut request = good();
+        change(&mut request);
+        fields(proto::returns::record(&request))
+    };
+    assert_eq!(with(|request| request.external_ref = "x".repeat(129)), ["externalRef"]);
+    assert_eq!(with(|request| request.external_ref = "a\nb".into()), ["externalRef"]);
+    assert_eq!(with(|request| request.lines[0].grade = 0), ["lines[0].grade"]);
+    assert_eq!(
+        with(|request| request.lines[0].grade = 4),
+        ["lines[0].grade"],
+        "nothing that came back is missing"
+    );
+    assert_eq!(with(|request| request.lines[1].quantity = 1_000_001), ["lines[1].quantity"]);
+    assert_eq!(with(|request| request.reason = 0), ["reason"]);
+    let empty = fields(proto::returns::record(&pb::RecordReturnRequest::default()));
+    assert_eq!(empty, ["orderId", "externalRef", "lines", "reason"]);
+}
+
+#[test]
+fn what_staff_says_of_a_return_is_read_or_every_faulty_field_is_named() {
+    let return_id = || ReturnId::from_uuid(Uuid::v7(1, [1; 10])).to_string();
+    let pieces = |line, quantity| pb::OrderPieces { line, quantity };
+    let receive = |return_id: String, lines| {
+        fields(proto::returns::receive(&pb::ReceiveReturnRequest { return_id, lines }))
+    };
+    assert_eq!(receive(return_id(), Vec::new()), Vec::<String>::new(), "all of it");
+    assert_eq!(receive("x".into(), vec![pieces(1, 0)]), ["returnId", "lines[0].quantity"]);
+    assert_eq!(receive(return_id(), vec![pieces(1, 1), pieces(1, 1)]), ["lines[1].line"]);
+    let graded = |quantity, grade| pb::GradedLine { line: 1, quantity, grade };
+    let inspect = |lines, fees| {
+        fields(proto::returns::inspect(&pb::InspectReturnRequest { return_id: return_id(), lines, fees }))
+    };
+    assert_eq!(inspect(vec![graded(1, 4)], money(0, "GBP")), Vec::<String>::new());
+    assert_eq!(
+        inspect(vec![graded(0, 9)], money(-1, "GBP")),
+        ["lines[0].grade", "lines[0].quantity", "fees"]
+    );
+    assert_eq!(inspect(Vec::new(), money(1, "XXX")), ["lines", "fees"]);
+    assert_eq!(fields(proto::returns::noted("x", "")), ["returnId", "reason"]);
+    assert_eq!(fields(proto::returns::noted(&return_id(), &"x".repeat(201))), ["reason"]);
 }

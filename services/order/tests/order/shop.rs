@@ -305,6 +305,7 @@ impl Shop {
         assert!(invariants::saga_fits_status(&facts) && invariants::nothing_kept(&facts), "{order:?}");
         assert!(invariants::total_is_sum_of_lines(order));
         assert!(invariants::captured_is_what_left(order), "{order:?}");
+        assert!(invariants::returns_fit(order), "{order:?}");
         let id: OrderId = order_id.parse().expect("an id");
         let rows = self.store().query(views::page(&facts.subject, None, 100)).await.expect("readable");
         let rows: Vec<_> = rows.iter().filter_map(views::listed).filter(|row| row.order_id == id).collect();

@@ -535,6 +535,7 @@ fn golden_files_hold_every_stored_shape() {
     }));
     examples.extend(saga_moves().into_iter().map(OrderEvent::SagaMoved));
     examples.extend(life::examples());
+    examples.extend(crate::domain::returns::tests::order_examples());
     souk_decider::golden::check(env!("CARGO_MANIFEST_DIR"), &examples);
 }
 
