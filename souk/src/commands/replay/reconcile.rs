@@ -144,3 +144,41 @@ fn stock(report: Report, sums: &Sums, facts: &Facts) -> Report {
         .map("on hand", &sums.quantity_by_sku, &on_hand)
         .map("reserved", &kept, &reserved)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::retail;
+
+    #[test]
+    fn what_did_not_come_back_is_a_difference_in_pieces_and_in_pennies() {
+        let text = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n\
+             1,A,A,5,2010-12-01 08:00:00,1.10,7.0,X\nC2,A,A,-3,2010-12-02 08:00:00,1.20,7.0,X\n";
+        let path = std::path::Path::new("inline.csv");
+        let file = retail::read_from(text.as_bytes(), path).expect("is fine");
+        let sums = retail::sum_from(text.as_bytes(), path).expect("sums up");
+        let plan = Plan::of(&file);
+        let differing = |back: &TakenBack| -> Vec<String> {
+            let report = returns(Report::new(), &plan, &sums.back, back);
+            let rows = report.differences().into_iter();
+            rows.map(|(_, row)| format!("{}: {}/{}", row.what, row.from_file, row.from_shop)).collect()
+        };
+        assert_eq!(
+            differing(&TakenBack::default()),
+            [
+                "pieces returned: 3/0",
+                "returns refunded: 1/0",
+                "returned, kinds: 1/0",
+                "returned of A: 3/none",
+                "pennies refunded, kinds: 1/0",
+                "pennies refunded of C2/1: 330/none",
+            ]
+        );
+        let mut back = TakenBack::default();
+        back.pieces_by_sku.insert("A".to_owned(), 3);
+        back.refund_by_return.insert("C2/1".to_owned(), 330);
+        assert_eq!(differing(&back), Vec::<String>::new(), "at the price that was paid, not the one stated");
+        back.refund_by_return.insert("C2/1".to_owned(), 360);
+        assert_eq!(differing(&back).len(), 2);
+    }
+}
