@@ -3,9 +3,12 @@
 //! The same order makes the same bytes on every machine. The writer counts what it means each line to be, so
 //! that a reader can be checked against it. Names and prices are invented; only the format is borrowed.
 
+mod returns;
 mod shelf;
 
 use flate2::{Compression, write::GzEncoder};
+pub use returns::Back;
+use returns::{RETURNERS_MAX, Returners, WAYS, Way};
 use shelf::{Article, Shelf};
 use souk_kernel::{SeededEntropy, Timestamp};
 use std::fmt;
@@ -73,6 +76,8 @@ pub struct Tally {
     pub orders: u64,
     /// Quantity times price over the sold lines, in pennies.
     pub revenue_minor: i64,
+    /// What the cancellations take back of it.
+    pub back: Back,
 }
 
 impl fmt::Display for Tally {
@@ -80,7 +85,8 @@ impl fmt::Display for Tally {
         write!(
             f,
             "{} lines: {} sold in {} orders for {}.{:02}; {} cancellations, {} adjustments, \
-             {} quantities not positive, {} prices zero, {} fractions of a penny",
+             {} quantities not positive, {} prices zero, {} fractions of a penny; \
+             {} pieces come back in {} returns for {}.{:02}",
             self.lines,
             self.sold,
             self.orders,
@@ -90,7 +96,11 @@ impl fmt::Display for Tally {
             self.adjustments,
             self.quantity_not_positive,
             self.price_zero,
-            self.fraction_of_a_penny
+            self.fraction_of_a_penny,
+            self.back.pieces,
+            self.back.returns,
+            self.back.refunds_minor / 100,
+            self.back.refunds_minor % 100,
         )
     }
 }
@@ -108,6 +118,7 @@ pub fn write(order: &Order, out: &mut dyn Write) -> io::Result<Tally> {
         customers: u64::from(order.invoices / 5 + 3),
         now_s: OPENING_S,
         next_invoice: FIRST_INVOICE,
+        returners: Returners::default(),
         held: Vec::new(),
     };
     year.live(order.invoices)
@@ -163,6 +174,8 @@ struct Head {
     number: String,
     date: String,
     customer: String,
+    /// Whether the customer is one of those who send things back.
+    returns: bool,
     country: &'static str,
 }
 
@@ -213,7 +226,6 @@ impl Tape<'_> {
 /// The dirt that a file has. The first invoice is followed by all of it, later ones by some.
 #[derive(Clone, Copy)]
 enum Dirt {
-    Cancelled,
     Adjusted,
     Broken,
     Nothing,
@@ -221,8 +233,7 @@ enum Dirt {
     Fraction,
 }
 
-const DIRT: [Dirt; 6] =
-    [Dirt::Cancelled, Dirt::Adjusted, Dirt::Broken, Dirt::Nothing, Dirt::Gift, Dirt::Fraction];
+const DIRT: [Dirt; 5] = [Dirt::Adjusted, Dirt::Broken, Dirt::Nothing, Dirt::Gift, Dirt::Fraction];
 
 /// A year of the made-up shop while it is written.
 struct Year<'a> {
@@ -232,6 +243,7 @@ struct Year<'a> {
     customers: u64,
     now_s: i64,
     next_invoice: u32,
+    returners: Returners,
     /// Lines that stand apart from their invoice, with the index of the invoice after which they come.
     held: Vec<(u32, Row)>,
 }
@@ -240,35 +252,45 @@ impl Year<'_> {
     fn live(mut self, invoices: u32) -> io::Result<Tally> {
         writeln!(self.tape.out, "{HEADER}")?;
         for index in 0..invoices {
-            let head = self.head();
+            let head = self.buyer(index);
             let lines = self.lines(index, index == invoices / 2);
             self.sell(index, &head, lines)?;
             if index == 0 {
                 DIRT.into_iter().try_for_each(|dirt| self.soil(dirt, &head))?;
+                self.cancel(&head, &WAYS)?;
             } else if self.dice.chance(15) {
                 let dirt = *self.dice.pick(&DIRT);
                 self.soil(dirt, &head)?;
+            }
+            if head.returns && self.dice.chance(20) {
+                let ways: Vec<Way> = (0..=self.dice.below(4)).map(|_| *self.dice.pick(&WAYS)).collect();
+                self.cancel(&head, &ways)?;
             }
             self.release(index)?;
         }
         self.release(u32::MAX)?;
         self.tape.out.flush()?;
+        self.tape.tally.back = self.returners.back();
         Ok(self.tape.tally)
     }
 
     /// The next invoice number, some minutes later, for some customer; a quarter of them unknown.
     fn head(&mut self) -> Head {
         self.now_s += 60 * i64::try_from(1 + self.dice.below(50)).expect("at most 50");
-        let customer = if self.dice.chance(25) {
-            String::new()
-        } else {
-            format!("{}.0", FIRST_CUSTOMER + self.dice.below(self.customers))
-        };
+        let known = if self.dice.chance(25) { None } else { Some(self.dice.below(self.customers)) };
+        let customer = known.map_or_else(String::new, name);
         let country = *self.dice.pick(&COUNTRIES);
         let number = self.next_invoice.to_string();
         self.next_invoice += 1;
         let time = Timestamp::from_unix_s(self.now_s).to_string();
-        Head { number, date: time.replace('T', " ").replace('Z', ""), customer, country }
+        let returns = known.is_some_and(|customer| customer < RETURNERS_MAX);
+        Head { number, date: time.replace('T', " ").replace('Z', ""), customer, returns, country }
+    }
+
+    /// The head of an invoice that sells. The first is for somebody who sends things back.
+    fn buyer(&mut self, index: u32) -> Head {
+        let head = self.head();
+        if index == 0 { Head { customer: name(0), returns: true, ..head } } else { head }
     }
 
     /// What one invoice sells: articles with quantities and prices.
@@ -301,6 +323,7 @@ impl Year<'_> {
         self.tape.tally.orders += 1;
         let last = lines.len() - 1;
         for (place, (article, quantity)) in lines.into_iter().enumerate() {
+            self.returners.sold(head, &article.sku, quantity, article.pennies);
             let meant = Meant::Sold { pennies: article.pennies };
             let description = if self.dice.chance(2) { String::new() } else { article.title };
             let price = pounds(article.pennies);
@@ -323,17 +346,24 @@ impl Year<'_> {
         due.iter().try_for_each(|(_, row)| self.tape.write(row))
     }
 
+    /// Writes a cancellation, some time later, for the customer of this invoice: a line for each way.
+    fn cancel(&mut self, invoice: &Head, ways: &[Way]) -> io::Result<()> {
+        let Head { number, date, country, .. } = self.head();
+        let number = format!("C{number}");
+        let head = Head { number, date, country, ..invoice.clone() };
+        for way in ways {
+            let row = self.returners.cancel(*way, &head, &mut self.dice);
+            self.tape.write(&row)?;
+        }
+        Ok(())
+    }
+
     /// Writes one line that no shop sells; `head` is the invoice before it, of which some of them are lines.
     fn soil(&mut self, dirt: Dirt, head: &Head) -> io::Result<()> {
         let article = self.shelf.choose(&mut self.dice);
         let count = i64::try_from(1 + self.dice.below(20)).expect("at most 20");
         let price = pounds(article.pennies);
         let row = match dirt {
-            Dirt::Cancelled => {
-                let mut head = self.head();
-                head.number.insert(0, 'C');
-                row(head, &article.sku, &article.title, -count, price, Meant::Cancellation)
-            }
             Dirt::Adjusted => {
                 let mut head = self.head();
                 head.number.insert(0, 'A');
@@ -360,6 +390,11 @@ impl Year<'_> {
         };
         self.tape.write(&row)
     }
+}
+
+/// A customer as the file names them.
+fn name(customer: u64) -> String {
+    format!("{}.0", FIRST_CUSTOMER + customer)
 }
 
 fn row(head: Head, sku: &str, description: &str, quantity: i64, price: String, meant: Meant) -> Row {

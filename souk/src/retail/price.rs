@@ -11,6 +11,17 @@ pub(super) enum Price {
     Pennies(i64),
 }
 
+impl Price {
+    /// The pennies that pay it, if coins can.
+    pub(super) fn pennies(self) -> Option<i64> {
+        match self {
+            Price::Zero => Some(0),
+            Price::FractionOfAPenny => None,
+            Price::Pennies(pennies) => Some(pennies),
+        }
+    }
+}
+
 /// Reads `12`, `12.5`, `12.50` or `12.500`; the error completes the sentence "… is not a price: ".
 pub(super) fn parse(text: &str) -> Result<Price, &'static str> {
     let (negative, unsigned) = match text.strip_prefix('-') {

@@ -1,6 +1,6 @@
-//! Reads a retail file into invoices that the shop can sell.
+//! Reads a retail file into invoices that the shop can sell and cancellations that it can take back.
 //!
-//! A field is read only when the line's outcome depends on it: the price of a cancellation may be anything.
+//! A field is read only when something depends on it: the price of an adjustment may be anything.
 //! Whatever cannot be read is collected, and one such row refuses the whole file: a year with holes would
 //! still add up to something, and nobody would know to what.
 use super::open::{Unreadable, open};
@@ -35,6 +35,10 @@ pub struct RetailFile {
     pub outcomes: Outcomes,
     /// Invoices with at least one sold line, in order of their first sold line.
     pub invoices: Vec<Invoice>,
+    /// Cancelled lines that say whose pieces came back, in the order of the file.
+    pub cancellations: Vec<Cancellation>,
+    /// The other cancelled lines: no sale can be found for them.
+    pub unclaimed: Unclaimed,
     /// What each sold SKU is called: the first description of a sold line that says anything, else the SKU.
     pub titles: BTreeMap<Arc<str>, String>,
     /// How many pieces of each SKU the file sells: what must be on the shelf at the start.
@@ -65,6 +69,40 @@ pub struct Line {
     pub quantity: u32,
     /// In pennies, at least 1.
     pub unit_price_minor: i64,
+    /// Where in the file it stands; the header is row 1.
+    pub row: u64,
+    /// When the line itself says that it was written: now and then a minute after its invoice.
+    pub date: Timestamp,
+    /// The customer whom the line itself names, or [`WALK_IN`].
+    pub subject: Arc<str>,
+}
+
+/// One cancelled line that names a customer and takes pieces back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cancellation {
+    /// The invoice number, with its `C`.
+    pub number: Arc<str>,
+    /// Where in the file it stands; the header is row 1.
+    pub row: u64,
+    /// When it was written.
+    pub date: Timestamp,
+    /// The customer's number, never [`WALK_IN`].
+    pub subject: Arc<str>,
+    /// The stock code.
+    pub sku: Arc<str>,
+    /// How many pieces came back, at least 1.
+    pub pieces: u32,
+    /// The price that it states, in pennies; `None` when no coins make it.
+    pub stated_minor: Option<i64>,
+}
+
+/// Cancelled lines without a customer, or without pieces: nobody can say whose sale they take back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Unclaimed {
+    /// How many lines.
+    pub lines: u64,
+    /// The pieces on them.
+    pub pieces: u64,
 }
 
 /// One field that cannot be read.
@@ -179,6 +217,8 @@ struct Book {
     outcomes: Outcomes,
     invoices: Vec<Invoice>,
     places: HashMap<String, usize>,
+    cancellations: Vec<Cancellation>,
+    unclaimed: Unclaimed,
     products: HashMap<Arc<str>, Product>,
     words: HashSet<Arc<str>>,
     problems: Vec<Problem>,
@@ -204,11 +244,31 @@ struct Sale<'a> {
     country: &'a str,
 }
 
+/// A cancelled line, before it shares its words with others.
+enum TakenBack<'a> {
+    /// It names nobody, or nothing.
+    Unclaimed {
+        pieces: u32,
+    },
+    Claimed {
+        number: &'a str,
+        date: Timestamp,
+        subject: &'a str,
+        sku: &'a str,
+        pieces: u32,
+        stated: Price,
+    },
+}
+
 impl Book {
     fn enter(&mut self, row: &ByteRecord) -> Result<(), Fault> {
         self.lines_read += 1;
         match judge(row)? {
             Judged::Dropped(outcome) => self.outcomes.count(outcome),
+            Judged::TakenBack(line) => {
+                self.outcomes.count(Outcome::Cancellation);
+                self.take_back(&line);
+            }
             Judged::Sale(sale) => {
                 self.outcomes.count(Outcome::Sold);
                 self.sell(&sale);
@@ -218,10 +278,42 @@ impl Book {
     }
 
     fn sell(&mut self, sale: &Sale<'_>) {
-        let sku = self.product(sale);
-        let line = Line { sku, quantity: sale.quantity, unit_price_minor: sale.unit_price_minor };
+        let line = Line {
+            sku: self.product(sale),
+            quantity: sale.quantity,
+            unit_price_minor: sale.unit_price_minor,
+            row: self.row(),
+            date: sale.date,
+            subject: self.word(sale.subject),
+        };
         let place = self.place(sale);
         self.invoices[place].lines.push(line);
+    }
+
+    fn take_back(&mut self, line: &TakenBack<'_>) {
+        match *line {
+            TakenBack::Unclaimed { pieces } => {
+                self.unclaimed.lines += 1;
+                self.unclaimed.pieces += u64::from(pieces);
+            }
+            TakenBack::Claimed { number, date, subject, sku, pieces, stated } => {
+                let cancellation = Cancellation {
+                    number: self.word(number),
+                    row: self.row(),
+                    date,
+                    subject: self.word(subject),
+                    sku: self.word(sku),
+                    pieces,
+                    stated_minor: stated.pennies(),
+                };
+                self.cancellations.push(cancellation);
+            }
+        }
+    }
+
+    /// The row of the line that was read last; the header is row 1.
+    fn row(&self) -> u64 {
+        self.lines_read + 1
     }
 
     /// Counts the pieces and returns the one shared copy of the SKU.
@@ -290,6 +382,8 @@ impl Book {
             lines_read: self.lines_read,
             outcomes: self.outcomes,
             invoices,
+            cancellations: self.cancellations,
+            unclaimed: self.unclaimed,
             titles,
             opening_stock,
         })
@@ -299,6 +393,7 @@ impl Book {
 /// A line with its outcome.
 enum Judged<'a> {
     Dropped(Outcome),
+    TakenBack(TakenBack<'a>),
     Sale(Sale<'a>),
 }
 
@@ -310,7 +405,7 @@ fn judge(row: &ByteRecord) -> Result<Judged<'_>, Fault> {
     }
     let invoice = text(row, 0)?;
     match invoice.bytes().next() {
-        Some(b'C') => return Ok(Judged::Dropped(Outcome::Cancellation)),
+        Some(b'C') => return taken_back(row, invoice).map(Judged::TakenBack),
         Some(letter) if letter.is_ascii_alphabetic() => return Ok(Judged::Dropped(Outcome::Adjustment)),
         Some(digit) if digit.is_ascii_digit() => {}
         _ => return Err(fault(0, invoice, "an invoice number: it must begin with a digit or a letter")),
@@ -326,9 +421,26 @@ fn judge(row: &ByteRecord) -> Result<Judged<'_>, Fault> {
         Ok(Price::Pennies(pennies)) => pennies,
         Err(why) => return Err(fault(5, price, &format!("a price: {why}"))),
     };
-    let quantity = u32::try_from(quantity)
-        .map_err(|_| fault(3, text(row, 3).unwrap_or(""), "a quantity: it is over 4,294,967,295"))?;
+    let quantity = u32::try_from(quantity).map_err(|_| too_many(row))?;
     sale(row, invoice, quantity, unit_price_minor).map(Judged::Sale)
+}
+
+/// Date and price matter only when a sale can be looked for: when somebody is named and something came back.
+fn taken_back<'a>(row: &'a ByteRecord, number: &'a str) -> Result<TakenBack<'a>, Fault> {
+    let quantity = quantity(text(row, 3)?)?;
+    let magnitude = u32::try_from(quantity.unsigned_abs()).map_err(|_| too_many(row))?;
+    let pieces = if quantity < 0 { magnitude } else { 0 };
+    let subject = subject(text(row, 6)?)?;
+    if subject == WALK_IN || pieces == 0 {
+        return Ok(TakenBack::Unclaimed { pieces });
+    }
+    let (sku, date, price) = (text(row, 1)?, date(text(row, 4)?)?, text(row, 5)?);
+    let stated = price::parse(price).map_err(|why| fault(5, price, &format!("a price: {why}")))?;
+    Ok(TakenBack::Claimed { number, date, subject, sku, pieces, stated })
+}
+
+fn too_many(row: &ByteRecord) -> Fault {
+    fault(3, text(row, 3).unwrap_or(""), "a quantity: it is over 4,294,967,295")
 }
 
 fn sale<'a>(

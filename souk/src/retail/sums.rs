@@ -3,7 +3,12 @@
 //! This is deliberately a stranger to the reader beside it: its own splitting of rows, its own arithmetic, its
 //! own reading of the rules. If both were one piece of code, a mistake in it would agree with itself. The only
 //! thing they share is the opened file.
+mod back;
+
+pub use back::Back;
+
 use super::open::{Unreadable, open};
+use back::{Fields, Ledger};
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::io::{self, Read};
@@ -32,6 +37,8 @@ pub struct Sums {
     pub revenue_minor: i64,
     /// Pieces sold, by stock code.
     pub quantity_by_sku: BTreeMap<String, u64>,
+    /// What the cancelled rows take back of it.
+    pub back: Back,
 }
 
 /// Why there are no sums.
@@ -76,36 +83,33 @@ struct Tally {
     sums: Sums,
     orders: HashSet<Vec<u8>>,
     pieces: BTreeMap<Vec<u8>, u64>,
+    ledger: Ledger,
 }
 
 impl Tally {
     fn add(&mut self, row: u64, fields: &[Vec<u8>]) -> Result<(), &'static str> {
-        let [invoice, sku, _, quantity, _, price, _, _] = fields else {
+        let [invoice, sku, _, quantity, date, price, customer, _] = fields else {
             return Err("it does not have eight fields");
         };
         if row == 1 {
             return Ok(());
         }
         self.sums.lines += 1;
+        let fields = Fields { row, invoice, sku, quantity, date, price, customer };
         let initial = *invoice.first().ok_or("it has no invoice number")?;
         if initial == b'C' {
             self.sums.cancellations += 1;
+            self.ledger.add_cancelled(&fields)?;
         } else if initial.is_ascii_alphabetic() {
             self.sums.adjustments += 1;
         } else {
-            self.add_trade(invoice, sku, quantity, price)?;
+            self.add_trade(&fields)?;
         }
         Ok(())
     }
 
-    fn add_trade(
-        &mut self,
-        invoice: &[u8],
-        sku: &[u8],
-        quantity: &[u8],
-        price: &[u8],
-    ) -> Result<(), &'static str> {
-        let (quantity, decimals) = decimal(quantity).ok_or("its quantity is no number")?;
+    fn add_trade(&mut self, fields: &Fields<'_>) -> Result<(), &'static str> {
+        let (quantity, decimals) = decimal(fields.quantity).ok_or("its quantity is no number")?;
         if decimals > 0 {
             return Err("its quantity is not whole");
         }
@@ -113,7 +117,7 @@ impl Tally {
             self.sums.quantity_not_positive += 1;
             return Ok(());
         }
-        let (units, decimals) = decimal(price).ok_or("its price is no number")?;
+        let (units, decimals) = decimal(fields.price).ok_or("its price is no number")?;
         if units == 0 {
             self.sums.price_zero += 1;
             return Ok(());
@@ -127,16 +131,11 @@ impl Tally {
             self.sums.fraction_of_a_penny += 1;
             return Ok(());
         }
-        self.add_sale(invoice, sku, quantity, units * 100 / scale)
+        self.add_sale(fields, quantity, units * 100 / scale)
     }
 
-    fn add_sale(
-        &mut self,
-        invoice: &[u8],
-        sku: &[u8],
-        quantity: i128,
-        pennies: i128,
-    ) -> Result<(), &'static str> {
+    fn add_sale(&mut self, fields: &Fields<'_>, quantity: i128, pennies: i128) -> Result<(), &'static str> {
+        let Fields { invoice, sku, .. } = *fields;
         let revenue = i128::from(self.sums.revenue_minor) + quantity * pennies;
         self.sums.revenue_minor = i64::try_from(revenue).map_err(|_| "the revenue does not fit any more")?;
         self.sums.sold += 1;
@@ -148,12 +147,14 @@ impl Tally {
         if !self.orders.contains(invoice) {
             self.orders.insert(invoice.to_vec());
         }
+        self.ledger.add_sale(fields, quantity, pennies);
         Ok(())
     }
 
     fn finish(self) -> Result<Sums, NotSummed> {
         let mut sums = self.sums;
         sums.orders = self.orders.len() as u64;
+        sums.back = self.ledger.finish().map_err(|why| NotSummed::Row(0, why))?;
         for (sku, pieces) in self.pieces {
             let sku = String::from_utf8(sku).map_err(|_| NotSummed::Row(0, "a stock code is not UTF-8"))?;
             sums.quantity_by_sku.insert(sku, pieces);

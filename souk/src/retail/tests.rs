@@ -40,7 +40,37 @@ fn done(file: &RetailFile) -> Sums {
         orders: file.invoices.len() as u64,
         revenue_minor: lines().map(|line| i64::from(line.quantity) * line.unit_price_minor).sum(),
         quantity_by_sku,
+        back: back(file),
     }
+}
+
+/// What the plan would have the shop take back, in the terms of the sums.
+fn back(file: &RetailFile) -> Back {
+    let plan = Plan::of(file);
+    let invoices: BTreeMap<&str, &Invoice> =
+        file.invoices.iter().map(|invoice| (invoice.number.as_str(), invoice)).collect();
+    let mut left: BTreeMap<(&str, u32), u32> = BTreeMap::new();
+    let mut back = Back {
+        matched: plan.matched,
+        partly: plan.partly,
+        unmatched: plan.unmatched,
+        price_differs: plan.price_differs,
+        pieces_unmatched: plan.pieces_unmatched,
+        ..Back::default()
+    };
+    for one in &plan.returns {
+        let mut refund = 0;
+        for line in &one.lines {
+            let sold = &invoices[one.invoice.as_str()].lines[line.line as usize - 1];
+            let left = left.entry((&one.invoice, line.line)).or_insert(sold.quantity);
+            *left = left.checked_sub(line.quantity).expect("no piece comes back twice");
+            *back.pieces_by_sku.entry(sold.sku.to_string()).or_default() += u64::from(line.quantity);
+            refund += i64::from(line.quantity) * sold.unit_price_minor;
+        }
+        let name = format!("{}/{}", one.cancellation, one.invoice);
+        assert_eq!(back.refund_by_return.insert(name, refund), None, "one return for each pair");
+    }
+    back
 }
 
 fn problems(text: &str) -> (Vec<String>, u64) {
@@ -57,7 +87,8 @@ fn a_line_has_the_first_outcome_that_fits() {
     for (row, outcome) in [
         ("536365,71053,LANTERN,6,2010-12-01 08:26:00,3.39,17850.0,France", Outcome::Sold),
         ("C536365,71053,LANTERN,0,2010-12-01 08:26:00,0,17850.0,France", Outcome::Cancellation),
-        ("C536365,71053,LANTERN,many,never,-1.x,?,France", Outcome::Cancellation),
+        ("C536365,71053,LANTERN,-6,never,-1.x,,France", Outcome::Cancellation),
+        ("C536365,71053,LANTERN,6,never,-1.x,17850.0,France", Outcome::Cancellation),
         ("A563186,B,Adjust bad debt,1,2011-08-12 14:51:00,-11062.06,,France", Outcome::Adjustment),
         ("c536365,71053,LANTERN,6,2010-12-01 08:26:00,3.39,17850.0,France", Outcome::Adjustment),
         ("536365,71053,LANTERN,-6,2010-12-01 08:26:00,0.0,,France", Outcome::QuantityNotPositive),
@@ -118,6 +149,95 @@ fn a_title_is_the_first_description_of_a_sold_line_that_says_anything() {
     assert_eq!(file.titles.get("DOT").map(String::as_str), Some("DOT"), "something must stand on the shelf");
 }
 
+/// The returns of a file in short, `cancellation/invoice line:pieces …`, checked against the other reading.
+fn returns(rows: &[&str]) -> (Vec<String>, Plan) {
+    let text = file(rows);
+    let file = retail(&text).expect("is fine");
+    assert_eq!(done(&file), sums(&text));
+    let plan = Plan::of(&file);
+    let short = plan.returns.iter().map(|one| {
+        let lines = one.lines.iter().map(|line| format!(" {}:{}", line.line, line.quantity));
+        format!("{}/{}{}", one.cancellation, one.invoice, lines.collect::<String>())
+    });
+    (short.collect(), plan)
+}
+
+#[test]
+fn a_cancellation_takes_the_latest_earlier_sales_of_its_customer_and_code() {
+    let (returns, plan) = returns(&[
+        "1,A,A,5,2010-12-01 08:00:00,1.00,7.0,X",
+        "2,A,A,4,2010-12-02 08:00:00,1.20,7.0,X",
+        "2,B,B,4,2010-12-02 08:00:00,9.00,7.0,X",
+        "2,A,A,1,2010-12-02 08:00:00,1.10,7,X",
+        "3,A,A,9,2010-12-02 09:00:00,1.00,8.0,X",
+        "4,a,A,9,2010-12-02 09:00:00,1.00,7.0,X",
+        "C5,A,A,-7,2010-12-03 08:00:00,1.00,7.0,X",
+        "6,A,A,9,2010-12-04 08:00:00,1.00,7.0,X",
+        "C7,A,A,-1,2010-12-03 09:00:00,1.0,7.0,X",
+    ]);
+    assert_eq!(returns, ["C5/1 1:2", "C5/2 1:4 3:1", "C7/1 1:1"], "also where the file is not sorted");
+    assert_eq!((plan.matched, plan.partly, plan.unmatched, plan.price_differs), (2, 0, 0, 1));
+}
+
+#[test]
+fn what_was_not_sold_before_is_not_taken_back() {
+    let (returns, plan) = returns(&[
+        "C1,A,A,-1,2010-12-01 07:00:00,1.00,7.0,X",
+        "2,A,A,3,2010-12-01 08:00:00,1.00,7.0,X",
+        "2,B,B,3,2010-12-01 08:00:00,1.00,,X",
+        "C3,A,A,-2,2010-12-01 09:00:00,1.00,7.0,X",
+        "C3,A,A,-4,2010-12-01 09:00:00,0.001,7.0,X",
+        "C3,A,A,-1,2010-12-01 09:00:00,1.00,7.0,X",
+        "C4,A,A,-2,2010-12-01 09:00:00,1.00,8.0,X",
+        "C5,B,B,-3,2010-12-01 09:00:00,1.00,,X",
+        "C6,A,A,2,2010-12-01 09:00:00,1.00,7.0,X",
+        "C7,,A,-2,2010-12-01 09:00:00,1.00,7.0,X",
+    ]);
+    assert_eq!(returns, ["C3/2 1:3"], "two lines of one cancellation are one return");
+    assert_eq!((plan.matched, plan.partly, plan.unmatched), (1, 1, 6));
+    assert_eq!((plan.price_differs, plan.pieces_unmatched), (1, 1 + 3 + 1 + 2 + 3 + 2));
+}
+
+#[test]
+fn a_line_of_the_same_minute_is_earlier_when_it_stands_before() {
+    let (returns, plan) = returns(&[
+        "1,A,A,1,2010-12-01 08:00:00,1.00,7.0,X",
+        "C2,A,A,-3,2010-12-01 08:00:00,1.00,7.0,X",
+        "1,A,A,1,2010-12-01 08:00:00,1.00,7.0,X",
+    ]);
+    assert_eq!(returns, ["C2/1 1:1"]);
+    assert_eq!((plan.partly, plan.pieces_unmatched), (1, 2));
+}
+
+/// Dense little files in any order: both matchings must find the same.
+#[test]
+fn two_matchings_of_any_file_agree() {
+    let dice = souk_kernel::SeededEntropy::new(23);
+    let below = |bound: u64| dice.next_u64() % bound;
+    let mut took_back = 0;
+    for seed in 0..400 {
+        let rows: Vec<String> = (0..1 + below(60))
+            .map(|_| {
+                let (number, minute, code) = (below(9), below(5), ["A", "a", "B"][below(3) as usize]);
+                let (price, customer) = (
+                    ["1.0", "1.00", "1.1", "0.001"][below(4) as usize],
+                    ["", "7", "7.0", "8.0"][below(4) as usize],
+                );
+                let (mark, sign) = if below(3) == 0 { ("C", "-") } else { ("", "") };
+                let pieces = below(6);
+                format!(
+                    "{mark}{number},{code},X,{sign}{pieces},2010-12-01 08:0{minute}:00,{price},{customer},X"
+                )
+            })
+            .collect();
+        let text = file(&rows.iter().map(String::as_str).collect::<Vec<_>>());
+        let read = retail(&text).expect("is fine");
+        assert_eq!(done(&read), sums(&text), "seed {seed}:\n{text}");
+        took_back += Plan::of(&read).returns.len();
+    }
+    assert!(took_back > 1_000, "{took_back}");
+}
+
 #[test]
 fn each_unreadable_field_is_named_with_its_row() {
     let (problems, total) = problems(&file(&[
@@ -131,8 +251,13 @@ fn each_unreadable_field_is_named_with_its_row() {
         "8,,LANTERN,6,2010-12-01 08:26:00,3.39,17850.0,France",
         "?9,71053,LANTERN,6,2010-12-01 08:26:00,3.39,17850.0,France",
         "10,71053,LANTERN,4294967296,2010-12-01 08:26:00,3.39,17850.0,France",
+        "C11,71053,LANTERN,many,2010-12-01 08:26:00,3.39,17850.0,France",
+        "C12,71053,LANTERN,-1,never,3.39,17850.0,France",
+        "C13,71053,LANTERN,-1,2010-12-01 08:26:00,3.39,?,France",
+        "C14,71053,LANTERN,-1,2010-12-01 08:26:00,free,17850.0,France",
+        "C15,71053,LANTERN,-4294967296,2010-12-01 08:26:00,3.39,,France",
     ]));
-    assert_eq!(total, 9);
+    assert_eq!(total, 14);
     assert_eq!(
         problems,
         [
@@ -145,6 +270,11 @@ fn each_unreadable_field_is_named_with_its_row() {
             "row 9, StockCode: a sold line must name what was sold",
             "row 10, InvoiceNo: \"?9\" is not an invoice number: it must begin with a digit or a letter",
             "row 11, Quantity: \"4294967296\" is not a quantity: it is over 4,294,967,295",
+            "row 12, Quantity: \"many\" is not a whole number",
+            "row 13, InvoiceDate: \"never\" is not a date and time such as 2010-12-01 08:26:00",
+            "row 14, CustomerID: \"?\" is not a customer's number such as 17850.0",
+            "row 15, UnitPrice: \"free\" is not a price: it must be a decimal number such as 2.55",
+            "row 16, Quantity: \"-4294967296\" is not a quantity: it is over 4,294,967,295",
         ]
     );
 }
@@ -219,6 +349,18 @@ fn three_counts_of_a_made_file_agree() {
         let counted = (sums.price_zero, sums.fraction_of_a_penny, sums.orders, sums.revenue_minor);
         let written = (tally.price_zero, tally.fraction_of_a_penny, tally.orders, tally.revenue_minor);
         assert_eq!(counted, written, "seed {seed}");
+        let (counted, written) = (&sums.back, &tally.back);
+        assert_eq!(
+            (counted.matched, counted.partly, counted.unmatched, counted.price_differs),
+            (written.matched, written.partly, written.unmatched, written.price_differs),
+            "seed {seed}"
+        );
+        assert_eq!(
+            (counted.pieces(), counted.pieces_unmatched, counted.refunds_minor()),
+            (written.pieces, written.pieces_unmatched, written.refunds_minor),
+            "seed {seed}"
+        );
+        assert_eq!(counted.refund_by_return.len() as u64, written.returns, "seed {seed}");
         assert!(
             file.invoices.iter().any(|invoice| invoice.lines.len() == 600),
             "seed {seed}: the long invoice"
@@ -233,7 +375,7 @@ fn a_damaged_file_is_refused_or_read_alike() {
     let text = file(&[
         "536365,85123A,HOLDER,6,2010-12-01 08:26:00,2.55,17850.0,United Kingdom",
         "536366,22086,\"PAPER CHAIN, \"\"50S\"\"\",80,2010-12-01 08:28:00,2.1,,France",
-        "C536379,D,Discount,-1,2010-12-01 09:41:00,27.5,14527.0,United Kingdom",
+        "C536379,85123A,HOLDER,-1,2010-12-01 09:41:00,2.55,17850.0,United Kingdom",
         "536365,85123a,holder,1,2010-12-01 08:26:00,0.001,17850.0,United Kingdom",
         "536367,71053,LANTERN,10,2010-12-01 08:34:00,3.39,13047.0,United Kingdom",
     ]);
@@ -280,4 +422,8 @@ fn the_real_year_adds_up() {
     assert_eq!(sums.fraction_of_a_penny, 4);
     assert_eq!(sums.orders, 19_959);
     assert_eq!(sums.revenue_minor, 1_065_562_248);
+    let back = &sums.back;
+    assert_eq!((back.matched, back.partly, back.unmatched), (7_516, 54, 1_718));
+    assert_eq!((back.pieces(), back.pieces_unmatched, back.price_differs), (250_838, 26_736, 438));
+    assert_eq!((back.refund_by_return.len(), back.refunds_minor()), (3_848, 51_617_035));
 }

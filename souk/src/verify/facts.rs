@@ -7,7 +7,7 @@ use souk_cart::domain::{Cart, CartEvent};
 use souk_catalog::domain::promotion::{Promotion, PromotionEvent};
 use souk_catalog::domain::redemption::{Redemption, RedemptionEvent};
 use souk_catalog::domain::{PriceEvent, PriceList, Product};
-use souk_contracts::terms::{CartId, OrderId, PaymentId, QuoteId, RateId};
+use souk_contracts::terms::{CartId, OrderId, PaymentId, QuoteId, RateId, ReturnId};
 use souk_decider::{Aggregate, Record, RecordEvent};
 use souk_eventstore::Recorded;
 use souk_eventstore::audit::{self, Audit};
@@ -18,6 +18,7 @@ use souk_notification::domain::{Delivery, DeliveryEvent, Inbox, InboxEvent};
 use souk_order::domain::errand::Errand;
 use souk_order::domain::order::{Order, OrderEvent};
 use souk_order::domain::quote::Quote;
+use souk_order::domain::returns::Return;
 use souk_payment::domain::ledger::{Account, Transaction};
 use souk_payment::domain::{Payment, PaymentEvent};
 use souk_payment::invariants::Theirs;
@@ -41,6 +42,8 @@ pub struct Facts {
     pub order_timers: BTreeSet<String>,
     /// Every quote.
     pub quotes: BTreeMap<QuoteId, Quote>,
+    /// Every return.
+    pub returns: BTreeMap<ReturnId, Return>,
     /// Every reservation by the order's id, with its history.
     pub reservations: BTreeMap<String, (Reservation, Vec<Arc<ReservationEvent>>)>,
     /// Every shelf as the view has it.
@@ -194,11 +197,13 @@ fn applied(audit: &Audit) -> Result<BTreeMap<String, Numbers>, Failure> {
 
 fn orders(audit: &Audit) -> Result<Part, Failure> {
     let (mut orders, mut quotes) = (BTreeMap::<OrderId, Order>::new(), BTreeMap::<QuoteId, Quote>::new());
+    let mut returns = BTreeMap::<ReturnId, Return>::new();
     let (mut errands, mut confirmed) = (BTreeMap::<String, Errand>::new(), BTreeSet::new());
     let mut published = Numbers::new();
     let read = audit.for_each(|recorded| {
         fold(&mut orders, id(recorded), recorded);
         fold(&mut quotes, id(recorded), recorded);
+        fold(&mut returns, id(recorded), recorded);
         fold(&mut errands, Some(recorded.stream.id().to_owned()), recorded);
         if let Some(OrderEvent::OrderConfirmed(event)) = recorded.of::<Order>().as_deref() {
             confirmed.insert(event.order_id);
@@ -213,6 +218,7 @@ fn orders(audit: &Audit) -> Result<Part, Failure> {
         (facts.confirmed, facts.order_timers) = (confirmed, timers);
         facts.published.insert(souk_order::NAME, published);
         facts.applied.extend(applied);
+        facts.returns = returns;
     }))
 }
 

@@ -108,8 +108,12 @@ fn taken(facts: &Facts, id: OrderId, order: &Order) -> Option<String> {
     }
     let goes_on = known.saga_open || errands(facts, id).any(|errand| errand.saga().is_open());
     let came_back = matches!(known.label, Label::Cancelled | Label::Cancelling | Label::Rejected);
-    if !came_back && returned > 0 {
-        return Some(format!("{returned} was given back, and nobody called it off"));
+    // What comes back goes back; a refund under way may be at the provider already.
+    let is_right =
+        if known.return_open { returned >= known.refunded_minor } else { returned == known.refunded_minor };
+    if !came_back && !is_right {
+        let by_returns = known.refunded_minor;
+        return Some(format!("{returned} was given back, {by_returns} by returns, and nobody called it off"));
     }
     let expected = match known.payment {
         // A void gives up what is promised, and what was taken before by a capture in doubt goes back.

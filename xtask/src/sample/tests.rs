@@ -44,6 +44,11 @@ fn even_the_smallest_file_has_every_kind_of_dirt() {
         assert!(tally.quantity_not_positive >= 2, "one below zero and one of zero: {tally}");
         assert_eq!(tally.sold + dropped.iter().sum::<u64>() + tally.quantity_not_positive, tally.lines);
 
+        let back = &tally.back;
+        assert_eq!(back.matched + back.partly + back.unmatched, tally.cancellations);
+        let fates = [back.matched, back.partly, back.unmatched, back.price_differs];
+        assert!(fates.iter().all(|count| *count >= 1), "{back:?}");
+
         let lines: Vec<_> = text.lines().skip(1).map(fields).collect();
         let numbers: Vec<&str> = lines.iter().map(|(number, ..)| *number).collect();
         let scattered = numbers
@@ -78,6 +83,15 @@ fn awkward_articles_and_invoices_are_there() {
         counts
     });
     assert!(longest.values().any(|count| *count >= LONG_INVOICE_LINES));
+}
+
+#[test]
+fn what_comes_back_is_spread_over_sales_and_is_never_more_than_was_sold() {
+    let (_, tally) = sample(300, 1);
+    let back = &tally.back;
+    assert!(back.returns > back.matched / 2, "{back:?}");
+    assert!(back.refunds_minor > 0 && back.refunds_minor < tally.revenue_minor / 2, "{tally}");
+    assert!(back.price_differs > 1 && back.pieces_unmatched > back.unmatched, "{back:?}");
 }
 
 #[test]

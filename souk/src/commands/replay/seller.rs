@@ -1,5 +1,4 @@
 //! Sells the invoices, each to its end, whatever happens to the server meanwhile.
-use super::server::Server;
 use crate::failure::{Failure, exit};
 use crate::rest::{Rest, RestError};
 use crate::retail::{Invoice, RetailFile};
@@ -9,9 +8,9 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 /// How long a placed order is waited for in one request.
-const WAIT_S: u32 = 10;
+pub(super) const WAIT_S: u32 = 10;
 /// The first wait after the server did not answer; doubled up to the longest.
-const PAUSE_FIRST: Duration = Duration::from_millis(20);
+pub(super) const PAUSE_FIRST: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_millis(500);
 /// So many tries in a row without an answer, and the replay gives up.
 const TRIES_MAX: u32 = 600;
@@ -23,14 +22,25 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// A desk at this server, staffed by sales.
-    pub fn new(server: &Server, token: String, file_hash: String) -> Self {
-        Self { rest: Rest::new(&server.url(), Some(token)), file_hash }
+    /// A desk at this address, staffed by sales.
+    pub fn new(url: &str, token: String, file_hash: String) -> Self {
+        Self { rest: Rest::new(url, Some(token)), file_hash }
+    }
+
+    /// What an invoice of this file is called for ever.
+    pub fn external_ref(&self, invoice: &str) -> String {
+        format!("{}/{invoice}", &self.file_hash[..32])
     }
 
     /// Posts until there is an answer.
     pub async fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
         self.until_answered(|| self.rest.post(path, body)).await
+    }
+
+    /// Posts until there is an answer, which the server may take its time for.
+    pub async fn post_waiting(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+        let rest = self.rest.prefer_wait(WAIT_S);
+        self.until_answered(|| rest.post(path, body)).await
     }
 
     /// Puts until there is an answer.
@@ -57,7 +67,7 @@ impl Desk {
 
     /// Sees an invoice to its end: ask by reference first, then quote, then place, then watch.
     async fn sell(&self, invoice: &Invoice) -> Result<(), Failure> {
-        let external_ref = format!("{}/{}", &self.file_hash[..32], invoice.number);
+        let external_ref = self.external_ref(&invoice.number);
         loop {
             let known = self.find(&external_ref).await?;
             let settled = match known.get("order").filter(|order| !order.is_null()) {
@@ -80,7 +90,8 @@ impl Desk {
         }
     }
 
-    async fn find(&self, external_ref: &str) -> Result<Value, Failure> {
+    /// The order of a reference; nothing in it when there is none.
+    pub async fn find(&self, external_ref: &str) -> Result<Value, Failure> {
         let path = format!("/api/v1/orders:byExternalRef?externalRef={}", crate::rest::encode(external_ref));
         let found = self.until_answered(|| async {
             match self.rest.get(&path).await {
