@@ -27,7 +27,14 @@ fn supplied(quantity: u64) -> Entry {
 
 fn order(order_id: &str, state: State) -> Sold {
     let pieces = BTreeMap::from([("LAMP".to_owned(), 1)]);
-    Sold { order_id: order_id.into(), quote_id: "quo_1".into(), state, total_minor: 1_000, parcels_minor: None, pieces }
+    Sold {
+        order_id: order_id.into(),
+        quote_id: "quo_1".into(),
+        state,
+        total_minor: 1_000,
+        parcels_minor: None,
+        pieces,
+    }
 }
 
 fn taken(captured_minor: i64, refunded_minor: i64) -> Taken {
