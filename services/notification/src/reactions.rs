@@ -231,6 +231,17 @@ struct SaleParcel {
     carrier: String,
 }
 
+/// What the messages about a return have in common.
+#[derive(Clone, PartialEq, Message)]
+struct GoodsBack {
+    #[prost(string, tag = "1")]
+    return_id: String,
+    #[prost(string, tag = "2")]
+    order_id: String,
+    #[prost(string, tag = "3")]
+    subject: String,
+}
+
 /// What a kind of order's messages is called here; `None` for those that nobody is told of.
 pub fn what(kind: &str) -> Option<&'static str> {
     Some(match kind.strip_prefix("souk.order.v1.")? {
@@ -246,6 +257,11 @@ pub fn what(kind: &str) -> Option<&'static str> {
         "OrderLineCancelled" => "order.line_cancelled",
         "OrderHeld" => "order.held",
         "OrderReleased" => "order.released",
+        "ReturnApproved" => "return.approved",
+        "ReturnRejected" => "return.rejected",
+        "ReturnReceived" => "return.received",
+        "ReturnResolved" => "return.resolved",
+        "ReturnExpired" => "return.expired",
         _ => return None,
     })
 }
@@ -264,6 +280,19 @@ pub fn news(kind: &str, data: &[u8]) -> Result<News, Invalid> {
             let SaleParcel { order_id, subject, shipment_id, tracking_code, carrier } = read(data)?;
             let more = [("shipment_id", shipment_id), ("tracking_code", tracking_code), ("carrier", carrier)];
             sale(what, order_id, subject, more)
+        }
+        "return.approved" | "return.received" | "return.expired" => {
+            let GoodsBack { return_id, order_id, subject } = read(data)?;
+            sale(what, order_id, subject, [("return_id", return_id)])
+        }
+        "return.rejected" => {
+            let order::ReturnRejected { return_id, order_id, subject, reason } = read(data)?;
+            sale(what, order_id, subject, [("return_id", return_id), ("reason", code(&reason))])
+        }
+        "return.resolved" => {
+            let order::ReturnResolved { return_id, order_id, subject, refund, .. } = read(data)?;
+            let refund = amount("refund", refund.as_ref())?;
+            sale(what, order_id, subject, [("return_id", return_id), ("refund", refund)])
         }
         _ => {
             let Sale { order_id, subject } = read(data)?;
@@ -333,6 +362,35 @@ mod tests {
 
     fn fields<T>(read: Result<T, Invalid>) -> Vec<String> {
         read.err().map(|i| i.fields().iter().map(|f| f.field.clone()).collect()).unwrap_or_default()
+    }
+
+    #[test]
+    fn news_of_returns_name_the_return_and_the_money() {
+        let told = |kind: &str, data: Vec<u8>| news(&format!("souk.order.v1.{kind}"), &data).expect("good");
+        let (return_id, order_id, subject) = ("rtn_1".to_owned(), "ord_1".to_owned(), "gst_1".to_owned());
+        let refund = Some(MoneyMessage { minor_units: 250, currency: "GBP".into() });
+        let resolved = order::ReturnResolved {
+            return_id: return_id.clone(),
+            order_id: order_id.clone(),
+            subject: subject.clone(),
+            refund,
+            outcome: "REFUNDED".into(),
+        };
+        let read = told("ReturnResolved", resolved.encode_to_vec());
+        assert_eq!((read.what, &*read.subject), ("return.resolved", "gst_1"));
+        assert_eq!((&*read.facts["return_id"], &*read.facts["refund"]), ("rtn_1", "2.50 GBP"));
+        let rejected = order::ReturnRejected {
+            return_id: return_id.clone(),
+            order_id: order_id.clone(),
+            subject: subject.clone(),
+            reason: "Mrs Smith wore it".into(),
+        };
+        let read = told("ReturnRejected", rejected.encode_to_vec());
+        assert_eq!(read.facts["reason"], "OTHER");
+        let expired = order::ReturnExpired { return_id, order_id, subject };
+        for kind in ["ReturnExpired", "ReturnApproved", "ReturnReceived"] {
+            assert_eq!(told(kind, expired.encode_to_vec()).facts["order_id"], "ord_1");
+        }
     }
 
     #[test]
