@@ -40,6 +40,7 @@ pub const REACTIONS: &[Follows] = &[
     Follows { role: "cart", source: "order", reaction: "cart.orders" },
     Follows { role: "notification", source: "order", reaction: souk_notification::reactions::NAME },
     Follows { role: "order", source: "shipping", reaction: "order.parcels" },
+    Follows { role: "order", source: "shipping", reaction: "order.return_parcels" },
     Follows { role: "order", source: "payment", reaction: "order.payments" },
 ];
 
