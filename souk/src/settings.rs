@@ -73,6 +73,36 @@ pub const KEYS: &[Key] = &[
         help: "HTTP API of the payment provider simulator, for whoever holds payment.intents_key; empty: off",
     },
     Key {
+        name: "order.quote_ttl",
+        kind: Kind::Duration,
+        default: "15m",
+        help: "how long a quote and its prices hold",
+    },
+    Key {
+        name: "order.undo_window",
+        kind: Kind::Duration,
+        default: "60s",
+        help: "how long a confirmed order waits, so that it can be called off at once, before parcels are asked for",
+    },
+    Key {
+        name: "order.return_window",
+        kind: Kind::Duration,
+        default: "720h",
+        help: "how long after delivery goods can be sent back; then the order is complete",
+    },
+    Key {
+        name: "shipping.auto",
+        kind: Kind::OneOf(&["false", "true"]),
+        default: "false",
+        help: "true: parcels are packed, labelled and handed over without staff, for demonstrations and load tests",
+    },
+    Key {
+        name: "carrier.pace",
+        kind: Kind::Duration,
+        default: "10s",
+        help: "the time between two scans of a parcel by the carrier simulator",
+    },
+    Key {
         name: "payment.provider",
         kind: Kind::OneOf(&["sim", "intents"]),
         default: "sim",
@@ -89,6 +119,12 @@ pub const KEYS: &[Key] = &[
         kind: Kind::Secret,
         default: "",
         help: "the shop's key at the provider of payment intents, sent as a bearer token",
+    },
+    Key {
+        name: "payment.intents_webhook_secret",
+        kind: Kind::Secret,
+        default: "",
+        help: "what the provider of payment intents signs its notices with; empty: made from the shop's own key, as the simulator does",
     },
     Key {
         name: "peers.user",

@@ -4,11 +4,13 @@ use souk_carrier::{Carrier, Messenger, Notice};
 use souk_contracts::shipping::v1::{HandleCarrierWebhookRequest, ShippingServiceClient};
 use souk_eventstore::{Publish, View};
 use souk_host::{Config, Process, Resources, Service};
-use souk_identity::WebhookSecret;
 use souk_kernel::Error;
+use souk_order::OrderHouse;
+use souk_order::domain::order::Windows;
 use souk_payment::effects::intents::{self, Account, NotUsable};
 use souk_provider::{Face, Format, Merchant};
 use souk_rpc::{Bound, BoxFuture, Cx};
+use souk_shipping::ShippingHouse;
 use souk_telemetry::Stop;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,14 +18,18 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
-/// The time between two scans of a parcel, for people who watch.
-const PACE: Duration = Duration::from_secs(10);
 /// How long shipping may take to keep a carrier's notice.
 const NOTICE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What the configuration says about single services.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Choices {
+    /// How long quotes hold, sales can be undone and goods can come back.
+    pub order: souk_order::OrderHouse,
+    /// What shipping does without staff.
+    pub shipping: souk_shipping::ShippingHouse,
+    /// The time between two scans of a parcel by the simulated carrier.
+    pub carrier_pace: Duration,
     /// How people and partners are told things.
     pub notification: souk_notification::Options,
     /// Where the simulated payment provider sends what it has to tell; `None`: nowhere.
@@ -53,8 +59,34 @@ impl Choices {
             Failure::new(exit::CONFIGURATION, sentences.collect::<Vec<_>>().join("\n"))
         })?;
         let (payment, provider_http) = (payment(config)?, provider_http(config)?);
-        Ok(Self { notification, payment_webhook: None, payment, provider_http })
+        Ok(Self {
+            order: order(config),
+            shipping: ShippingHouse {
+                auto: config.text("shipping.auto") == "true",
+                ..souk_shipping::service()
+            },
+            carrier_pace: config.duration("carrier.pace"),
+            notification,
+            payment_webhook: None,
+            payment,
+            provider_http,
+        })
     }
+}
+
+impl Default for Choices {
+    fn default() -> Self {
+        let config = Config::load(crate::settings::KEYS, None, [], &[]).expect("the defaults are valid");
+        Self::of(&config).expect("the defaults are complete")
+    }
+}
+
+fn order(config: &Config) -> OrderHouse {
+    let windows = Windows {
+        undo: config.duration("order.undo_window"),
+        returns: config.duration("order.return_window"),
+    };
+    OrderHouse { quote_ttl: config.duration("order.quote_ttl"), windows, ..souk_order::service() }
 }
 
 fn payment(config: &Config) -> Result<souk_payment::Options, Failure> {
@@ -62,7 +94,8 @@ fn payment(config: &Config) -> Result<souk_payment::Options, Failure> {
         return Ok(souk_payment::Options::Sim);
     }
     let account = Account::new(config.text("payment.intents_url"), config.text("payment.intents_key"));
-    account.map(souk_payment::Options::Intents).map_err(|mistake| {
+    let webhook_secret = config.text("payment.intents_webhook_secret").to_owned();
+    account.map(|account| souk_payment::Options::Intents { account, webhook_secret }).map_err(|mistake| {
         let option = match mistake {
             NotUsable::Address => "payment.intents_url",
             NotUsable::Key => "payment.intents_key",
@@ -88,7 +121,7 @@ pub fn services(choices: &Choices) -> Vec<Box<dyn Service>> {
         Box::new(souk_user::service()),
         Box::new(souk_catalog::service()),
         Box::new(souk_cart::service()),
-        Box::new(souk_order::service()),
+        Box::new(choices.order.clone()),
         Box::new(souk_payment::service_with(choices.payment.clone())),
         Box::new(souk_inventory::service()),
         Box::new(Provider {
@@ -96,8 +129,8 @@ pub fn services(choices: &Choices) -> Vec<Box<dyn Service>> {
             payment: choices.payment.clone(),
             http: choices.provider_http.clone(),
         }),
-        Box::new(souk_shipping::service()),
-        Box::new(CarrierRole),
+        Box::new(choices.shipping.clone()),
+        Box::new(CarrierRole { pace: choices.carrier_pace }),
         Box::new(souk_notification::service(choices.notification.clone())),
     ]
 }
@@ -127,12 +160,12 @@ struct Provider {
 }
 
 impl Provider {
-    /// Provider and shop run under one key on a laptop, so the secret that they share follows from it.
+    /// Provider and shop run under one configuration on a laptop, so they share the secret.
     fn merchant(&self, own: &Resources) -> Option<Merchant> {
-        let secret = WebhookSecret::derived(&own.signer, self.payment.webhook_purpose());
+        let secret = self.payment.webhook_secret(&own.signer);
         let format = match self.payment {
             souk_payment::Options::Sim => Format::Protobuf,
-            souk_payment::Options::Intents(_) => Format::Events,
+            souk_payment::Options::Intents { .. } => Format::Events,
         };
         self.merchant.clone().map(|address| Merchant { address, format, secret })
     }
@@ -197,13 +230,16 @@ impl Process for HttpCounter {
 }
 
 /// The simulated carrier, for the same reason.
-struct CarrierRole;
+struct CarrierRole {
+    /// The time between two scans.
+    pace: Duration,
+}
 
 impl CarrierRole {
-    fn carrier(own: &Resources) -> Carrier {
+    fn carrier(&self, own: &Resources) -> Carrier {
         let messenger: Arc<dyn Messenger> = Arc::new(ToShipping(own.peers.get()));
         let secret = souk_carrier::secret(&own.signer);
-        let options = souk_carrier::Options { pace: PACE, secret, messenger: Some(messenger) };
+        let options = souk_carrier::Options { pace: self.pace, secret, messenger: Some(messenger) };
         Carrier::new(own.store.clone(), own.clock.clone(), options)
     }
 }
@@ -218,11 +254,11 @@ impl Service for CarrierRole {
     }
 
     fn serve(&self, own: &Resources) -> Vec<Bound> {
-        Self::carrier(own).bind(own.guard.clone())
+        self.carrier(own).bind(own.guard.clone())
     }
 
     fn processes(&self, own: &Resources) -> Vec<Box<dyn Process>> {
-        vec![Box::new(Self::carrier(own).timers())]
+        vec![Box::new(self.carrier(own).timers())]
     }
 }
 
@@ -253,7 +289,7 @@ mod tests {
     #[test]
     fn a_provider_is_chosen_with_all_that_it_needs_or_not_at_all() {
         let by_default = choices(&[]).expect("the defaults are complete");
-        assert_eq!(by_default.payment, souk_payment::Options::Sim);
+        assert!(by_default.payment == souk_payment::Options::Sim);
         assert!(by_default.provider_http.is_none(), "off unless it is asked for");
         let intents = ("payment.provider", "intents");
         let (url, key) = (("payment.intents_url", "http://127.0.0.1:1"), ("payment.intents_key", "sk_1"));
@@ -269,6 +305,27 @@ mod tests {
             let mistake = choices(set).err().expect("incomplete");
             assert!(mistake.contains(option) && !mistake.contains("sk_1"), "{mistake}");
         }
+    }
+
+    #[test]
+    fn what_is_chosen_about_the_order_of_things_reaches_the_services() {
+        let by_default = choices(&[]).expect("the defaults are complete");
+        assert_eq!(by_default.order.windows, Windows::default(), "the table says what the service has");
+        assert_eq!(by_default.order.quote_ttl, souk_order::service().quote_ttl);
+        assert!(!by_default.shipping.auto);
+        let quick = [
+            ("order.quote_ttl", "1m"),
+            ("order.undo_window", "2s"),
+            ("order.return_window", "1h"),
+            ("shipping.auto", "true"),
+            ("carrier.pace", "250ms"),
+        ];
+        let quick = choices(&quick).expect("it can be");
+        assert_eq!(quick.order.quote_ttl, Duration::from_secs(60));
+        let windows = Windows { undo: Duration::from_secs(2), returns: Duration::from_secs(3_600) };
+        assert_eq!(quick.order.windows, windows);
+        assert!(quick.shipping.auto);
+        assert_eq!(quick.carrier_pace, Duration::from_millis(250));
     }
 
     #[test]

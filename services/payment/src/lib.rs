@@ -17,7 +17,7 @@ use grpc::Counter;
 use souk_contracts::payment::v1::payment_service;
 use souk_eventstore::{Publish, View};
 use souk_host::{Process, Resources, Service};
-use souk_identity::WebhookSecret;
+use souk_identity::{Signer, WebhookSecret};
 use souk_rpc::Bound;
 use souk_saga::timers::Timers;
 use std::sync::Arc;
@@ -26,13 +26,19 @@ use std::sync::Arc;
 pub const NAME: &str = "payment";
 
 /// Which payment provider is called, and how.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub enum Options {
     /// The one that answers `souk.provider.v1`.
     #[default]
     Sim,
     /// One that answers an HTTP API of payment intents.
-    Intents(intents::Account),
+    Intents {
+        /// The shop's account there.
+        account: intents::Account,
+        /// What both sides sign notices with, as the provider gave it out; empty: it follows from the shop's own
+        /// key, for a provider that runs under the same.
+        webhook_secret: String,
+    },
 }
 
 impl Options {
@@ -40,23 +46,26 @@ impl Options {
     pub fn name(&self) -> &'static str {
         match self {
             Options::Sim => adapter::NAME,
-            Options::Intents(_) => intents::NAME,
+            Options::Intents { .. } => intents::NAME,
         }
     }
 
-    /// What the signatures of its notices are made for.
-    pub fn webhook_purpose(&self) -> &'static str {
+    /// What the signatures of its notices are made with, in a house that signs with `signer`.
+    pub fn webhook_secret(&self, signer: &Signer) -> WebhookSecret {
         match self {
-            Options::Sim => adapter::WEBHOOK_PURPOSE,
-            Options::Intents(_) => intents::WEBHOOK_PURPOSE,
+            Options::Sim => WebhookSecret::derived(signer, adapter::WEBHOOK_PURPOSE),
+            Options::Intents { webhook_secret, .. } if webhook_secret.is_empty() => {
+                WebhookSecret::derived(signer, intents::WEBHOOK_PURPOSE)
+            }
+            Options::Intents { webhook_secret, .. } => WebhookSecret::new(webhook_secret.as_bytes()),
         }
     }
 
     fn provider(&self, own: &Resources) -> Arc<dyn Provider> {
-        let secret = WebhookSecret::derived(&own.signer, self.webhook_purpose());
+        let secret = self.webhook_secret(&own.signer);
         match self {
             Options::Sim => Arc::new(RpcProvider::new(&own.peers, Arc::clone(&own.identity), secret)),
-            Options::Intents(account) => Arc::new(IntentsProvider::new(account.clone(), secret)),
+            Options::Intents { account, .. } => Arc::new(IntentsProvider::new(account.clone(), secret)),
         }
     }
 }

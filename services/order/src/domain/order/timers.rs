@@ -17,7 +17,7 @@ pub const RETURNS_TIMER: &str = "return_window";
 pub const ARRIVAL_TIMER: &str = "arrival_check";
 
 /// How long things may take that are waited for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Windows {
     /// How long a confirmed order can be undone at once.
     pub undo: Duration,
