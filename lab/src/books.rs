@@ -27,7 +27,8 @@ pub struct Sold {
     pub quote_id: String,
     pub state: State,
     pub total_minor: i64,
-    /// What its parcels that are paid for cost, of an order that is paid parcel by parcel.
+    /// What its parcels that are paid for cost less what its returns were given back, of an order that is paid
+    /// parcel by parcel.
     pub parcels_minor: Option<i64>,
     pub pieces: BTreeMap<String, u64>,
 }
@@ -108,7 +109,7 @@ fn sold(order: &Order) -> Option<Sold> {
         quote_id: facts.quote_id.to_string(),
         state,
         total_minor: facts.total.minor_units(),
-        parcels_minor: facts.ships.then_some(facts.captured_minor),
+        parcels_minor: facts.ships.then_some(facts.captured_minor - facts.refunded_minor),
         pieces,
     })
 }

@@ -1,7 +1,9 @@
 //! Customers who do what they came for, whatever happens to the shop meanwhile: each remembers how far they
 //! got, says the same again under the same key, and notes what they know.
 use crate::journal::{Act, Entry, Journal};
-use crate::shop::{delivery, pounds};
+use crate::scripts::{Script, Task};
+use crate::shop::{COUPON, delivery, pounds};
+use crate::staff;
 use serde_json::{Value, json};
 use souk::rest::{Answer, Rest, RestError};
 use std::io;
@@ -15,91 +17,6 @@ const PAUSE: Duration = Duration::from_millis(15);
 const TRIES_MAX: u32 = 2_000;
 /// How long a placed order is waited for in one request.
 const WAIT_S: u32 = 10;
-
-/// What a customer came for. The quick ones stand first: a point is tried with the first that reaches it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Script {
-    /// Sales puts a product into the shop and its stock on the shelf.
-    Stocking,
-    /// A purchase.
-    Sold,
-    /// The payment is declined.
-    Declined,
-    /// Another has the last piece.
-    SoldOut,
-    /// Called off as soon as it was placed.
-    CancelledEarly,
-    /// Called off after it was paid.
-    CancelledLate,
-    /// The provider has an error of its own at each first call.
-    ProviderError,
-    /// The provider promises the money and does not say so.
-    Unsure,
-    /// The same, and called off meanwhile.
-    UnsureCancelled,
-    /// The provider takes the money and does not say so.
-    CaptureUnsure,
-    /// The provider gives the money back and does not say so.
-    RefundUnsure,
-    /// The provider does not react to any first call.
-    Silent,
-}
-
-/// All of them.
-pub const SCRIPTS: [Script; 12] = [
-    Script::Stocking,
-    Script::Sold,
-    Script::Declined,
-    Script::SoldOut,
-    Script::CancelledEarly,
-    Script::CancelledLate,
-    Script::ProviderError,
-    Script::Unsure,
-    Script::UnsureCancelled,
-    Script::CaptureUnsure,
-    Script::RefundUnsure,
-    Script::Silent,
-];
-
-impl Script {
-    fn method(self) -> &'static str {
-        match self {
-            Script::Stocking
-            | Script::Sold
-            | Script::SoldOut
-            | Script::CancelledEarly
-            | Script::CancelledLate => "ok",
-            Script::Declined => "decline_funds",
-            Script::ProviderError => "error_500_then_ok",
-            Script::Unsure | Script::UnsureCancelled => "timeout_after_effect",
-            Script::CaptureUnsure => "capture_timeout_after_effect",
-            Script::RefundUnsure => "refund_timeout_after_effect",
-            Script::Silent => "timeout_before",
-        }
-    }
-
-    fn cancels(self) -> Option<When> {
-        match self {
-            Script::CancelledEarly | Script::UnsureCancelled => Some(When::AtOnce),
-            Script::CancelledLate | Script::RefundUnsure => Some(When::Paid),
-            Script::Stocking
-            | Script::Sold
-            | Script::Declined
-            | Script::SoldOut
-            | Script::ProviderError
-            | Script::Unsure
-            | Script::CaptureUnsure
-            | Script::Silent => None,
-        }
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum When {
-    AtOnce,
-    Paid,
-}
 
 /// Why a customer stopped.
 #[derive(Debug)]
@@ -120,7 +37,10 @@ impl From<io::Error> for Stopped {
 #[derive(Clone)]
 pub struct Desk {
     pub nobody: Rest,
+    /// Staff that sells, packs and takes back.
     pub sales: Rest,
+    /// Staff that may hold an order.
+    pub admin: Rest,
     pub journal: Arc<Journal>,
     pub is_gone: watch::Receiver<bool>,
 }
@@ -128,6 +48,8 @@ pub struct Desk {
 /// One customer and how far they got.
 pub struct Buyer {
     script: Script,
+    /// How many of the script's tasks are done.
+    done: usize,
     /// Unlike any other customer's.
     name: String,
     /// What they want.
@@ -135,58 +57,50 @@ pub struct Buyer {
     token: Option<String>,
     quote: Option<Value>,
     order: Option<Value>,
-    /// Whether it is known what became of the order.
-    settled: bool,
-    cancelled: bool,
-    stocked: bool,
-    asked_again: bool,
 }
 
 impl Buyer {
-    /// A customer who wants one of `sku`.
+    /// A customer who wants some of `sku`.
     pub fn new(script: Script, name: String, sku: &str) -> Buyer {
-        Buyer {
-            script,
-            name,
-            sku: sku.to_owned(),
-            token: None,
-            quote: None,
-            order: None,
-            settled: false,
-            cancelled: false,
-            stocked: false,
-            asked_again: false,
-        }
+        Buyer { script, done: 0, name, sku: sku.to_owned(), token: None, quote: None, order: None }
     }
 
     /// Goes on from where they got to.
     pub async fn go_on(&mut self, desk: &Desk) -> Result<(), Stopped> {
-        if self.script == Script::Stocking {
+        while let Some(task) = self.script.tasks().get(self.done) {
+            self.act_on(*task, desk).await?;
+            self.done += 1;
+        }
+        Ok(())
+    }
+
+    async fn act_on(&mut self, task: Task, desk: &Desk) -> Result<(), Stopped> {
+        if task == Task::Stock {
             return self.stock(desk).await;
         }
         let caller = self.caller(desk).await?;
-        if self.quote.is_none() {
-            self.quote = Some(self.ask_for_a_quote(desk, &caller).await?);
-        }
-        if self.order.is_none() {
-            let waits = self.script.cancels() != Some(When::AtOnce);
-            self.order = Some(self.place(desk, &caller, waits).await?);
-        }
-        if let Some(when) = self.script.cancels().filter(|_| !self.cancelled) {
-            if when == When::Paid {
-                self.watch(desk, &caller, is_paid_or_over).await?;
+        match task {
+            Task::Stock => {}
+            Task::Quote => self.quote = Some(self.ask_for_a_quote(desk, &caller).await?),
+            Task::QuoteShipped => self.quote = Some(self.ask_for_a_shipped_quote(desk, &caller).await?),
+            Task::Place => self.order = Some(self.place(desk, &caller, true).await?),
+            Task::PlaceQuickly => self.order = Some(self.place(desk, &caller, false).await?),
+            Task::Confirm => self.confirm(desk, &caller).await?,
+            Task::AwaitPaid => self.watch(desk, &caller, is_paid_or_over).await?,
+            Task::AwaitProcessing => self.watch(desk, &caller, is_processing).await?,
+            Task::AwaitDelivered => self.watch(desk, &caller, is_delivered).await?,
+            Task::AwaitOver => self.watch(desk, &caller, is_over).await?,
+            Task::Cancel => self.cancel(desk, &caller).await?,
+            Task::CancelPiece => self.cancel_piece(desk, &caller).await?,
+            Task::Hold => staff::hold(desk, &self.order_id()).await?,
+            Task::SendOff => staff::send_off(desk, &self.order_id()).await?,
+            Task::AskReturn => self.ask_to_return(desk, &caller).await?,
+            Task::TakeBack => {
+                let order_id = self.order_id();
+                let refund_minor = staff::take_back(desk, &order_id).await?;
+                desk.journal.note(&Entry::Refunded { order_id, minor: refund_minor })?;
             }
-            self.cancel(desk, &caller).await?;
-            self.cancelled = true;
-        }
-        if !self.settled {
-            let is_settled = if self.cancelled { is_over } else { is_paid_or_over };
-            self.watch(desk, &caller, is_settled).await?;
-            self.settled = true;
-        }
-        if !self.asked_again {
-            self.ask_again(desk, &caller).await?;
-            self.asked_again = true;
+            Task::AskAgain => self.ask_again(desk, &caller).await?,
         }
         Ok(())
     }
@@ -202,11 +116,69 @@ impl Buyer {
 
     async fn ask_for_a_quote(&self, desk: &Desk, caller: &Rest) -> Result<Value, Stopped> {
         insist(desk, || caller.get("/api/v1/products?pageSize=2")).await?;
-        let item = json!({"sku": self.sku, "quantity": 1, "opId": format!("add-{}", self.name)});
-        insist(desk, || caller.post("/api/v1/cart/items", &item)).await?;
-        let cart = insist(desk, || caller.get("/api/v1/cart")).await?;
-        let body = json!({"cartId": cart["cart"]["cartId"]});
+        let cart_id = self.fill_the_cart(desk, caller).await?;
+        let body = json!({"cartId": cart_id});
         Ok(insist(desk, || caller.post("/api/v1/quotes", &body)).await?["quote"].clone())
+    }
+
+    async fn ask_for_a_shipped_quote(&self, desk: &Desk, caller: &Rest) -> Result<Value, Stopped> {
+        let cart_id = self.fill_the_cart(desk, caller).await?;
+        let ask = json!({
+            "market": "GB", "items": [{"sku": self.sku, "quantity": self.script.pieces()}],
+            "address": {
+                "recipient": "Ada Lovelace", "line1": "12 St James's Square", "city": "London",
+                "postalCode": "SW1Y 4JH", "country": "GB",
+            },
+        });
+        let rates = insist(desk, || caller.post("/api/v1/shipping/rates", &ask)).await?;
+        let body = json!({
+            "cartId": cart_id, "rateId": rates["options"][0]["rateId"], "couponCodes": [COUPON],
+        });
+        Ok(insist(desk, || caller.post("/api/v1/quotes", &body)).await?["quote"].clone())
+    }
+
+    /// Puts what they want into the cart; the cart's id.
+    async fn fill_the_cart(&self, desk: &Desk, caller: &Rest) -> Result<Value, Stopped> {
+        let op_id = format!("add-{}", self.name);
+        let item = json!({"sku": self.sku, "quantity": self.script.pieces(), "opId": op_id});
+        insist(desk, || caller.post("/api/v1/cart/items", &item)).await?;
+        Ok(insist(desk, || caller.get("/api/v1/cart")).await?["cart"]["cartId"].clone())
+    }
+
+    /// Says yes at the bank, once the bank asks.
+    async fn confirm(&self, desk: &Desk, caller: &Rest) -> Result<(), Stopped> {
+        let path = format!("/api/v1/payments/{}:completeAction", self.order_id().replace("ord_", "pay_"));
+        let nothing = json!({});
+        for _ in 0..TRIES_MAX {
+            let payment = until_agreed(desk, || caller.post(&path, &nothing)).await?["payment"].clone();
+            // Before the bank has asked, an answer means nothing.
+            if payment["status"] == "PAYMENT_STATUS_AUTHORIZED"
+                || payment["status"] == "PAYMENT_STATUS_CAPTURED"
+            {
+                return Ok(());
+            }
+            pause_or_leave(desk).await?;
+        }
+        Err(Stopped::Wrong(format!("the bank never asks {}", self.name)))
+    }
+
+    /// Calls one piece off; the cancel's id makes it once.
+    async fn cancel_piece(&self, desk: &Desk, caller: &Rest) -> Result<(), Stopped> {
+        let order_id = self.order_id();
+        let path = format!("/api/v1/orders/{order_id}:cancelLines");
+        let key = format!("cancel-one-{}", self.name);
+        desk.journal.note(&Entry::Sent { key, act: Act::CancelPieces { order_id } })?;
+        let body = json!({"cancelId": "one-is-enough", "lines": [{"line": 1, "quantity": 1}]});
+        until_agreed(desk, || caller.post(&path, &body)).await.map(drop)
+    }
+
+    async fn ask_to_return(&self, desk: &Desk, caller: &Rest) -> Result<(), Stopped> {
+        let caller = caller.with_key(&format!("return-{}", self.name));
+        let path = format!("/api/v1/orders/{}/returns", self.order_id());
+        let line = json!({"line": 1, "quantity": 1, "reason": "RETURN_REASON_DAMAGED"});
+        let body = json!({"lines": [line], "wish": "RETURN_WISH_REFUND"});
+        // What has arrived is known to the order a moment after it is known to the customer.
+        until_agreed(desk, || caller.post(&path, &body)).await.map(drop)
     }
 
     /// Accepts the quote until somebody says what became of that.
@@ -295,9 +267,6 @@ impl Buyer {
     }
 
     async fn stock(&mut self, desk: &Desk) -> Result<(), Stopped> {
-        if self.stocked {
-            return Ok(());
-        }
         let sku = format!("NEW-{}", self.name.to_uppercase());
         let handle = sku.to_lowercase();
         let product = json!({
@@ -309,7 +278,6 @@ impl Buyer {
         desk.journal.note(&Entry::Supplied { sku: sku.clone(), quantity: 5 })?;
         let receipt = delivery(&sku, 5);
         insist(desk, || desk.sales.post("/api/v1/stock:receive", &receipt)).await?;
-        self.stocked = true;
         Ok(())
     }
 
@@ -330,14 +298,14 @@ impl Buyer {
     }
 
     fn act(&self) -> Act {
-        accepting(self.quote.as_ref().unwrap_or(&Value::Null), &self.sku)
+        accepting(self.quote.as_ref().unwrap_or(&Value::Null), &self.sku, self.script.pieces())
     }
 }
 
-/// The act of accepting a quote for one piece.
-pub fn accepting(quote: &Value, sku: &str) -> Act {
+/// The act of accepting a quote for so many pieces.
+pub fn accepting(quote: &Value, sku: &str, quantity: u64) -> Act {
     let total_minor = minor(&quote["total"]);
-    Act::Place { quote_id: text(&quote["quoteId"]), sku: sku.to_owned(), quantity: 1, total_minor }
+    Act::Place { quote_id: text(&quote["quoteId"]), sku: sku.to_owned(), quantity, total_minor }
 }
 
 /// The note of an answer.
@@ -354,7 +322,8 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-fn minor(money: &Value) -> i64 {
+/// An amount as the API writes it, in minor units.
+pub fn minor(money: &Value) -> i64 {
     money["minorUnits"].as_str().and_then(|units| units.parse().ok()).unwrap_or_default()
 }
 
@@ -366,12 +335,20 @@ fn is_over(order: &Value) -> bool {
     order["status"] == "ORDER_STATUS_REJECTED" || order["status"] == "ORDER_STATUS_CANCELLED"
 }
 
+fn is_processing(order: &Value) -> bool {
+    order["status"] == "ORDER_STATUS_PROCESSING"
+}
+
+fn is_delivered(order: &Value) -> bool {
+    order["status"] == "ORDER_STATUS_DELIVERED"
+}
+
 fn is_paid_or_over(order: &Value) -> bool {
     is_paid(order) || is_over(order)
 }
 
 /// Repeats a call that is safe to repeat until the shop answers, or is gone.
-async fn insist<F>(desk: &Desk, call: impl Fn() -> F) -> Result<Value, Stopped>
+pub async fn insist<F>(desk: &Desk, call: impl Fn() -> F) -> Result<Value, Stopped>
 where
     F: Future<Output = Result<Answer, RestError>>,
 {
@@ -385,7 +362,26 @@ where
     Err(Stopped::Wrong("no answer from a living shop".to_owned()))
 }
 
-async fn pause_or_leave(desk: &Desk) -> Result<(), Stopped> {
+/// Repeats a call until the shop agrees to it: what it is about may not be there yet, or not be so far.
+pub async fn until_agreed<F>(desk: &Desk, call: impl Fn() -> F) -> Result<Value, Stopped>
+where
+    F: Future<Output = Result<Answer, RestError>>,
+{
+    let mut last = String::new();
+    for _ in 0..TRIES_MAX {
+        match call().await {
+            Ok(answer) => return Ok(answer.body),
+            Err(error @ RestError::Problem { status: 404 | 409 | 412, .. }) => last = error.to_string(),
+            Err(error) if error.is_worth_repeating() => last = error.to_string(),
+            Err(error) => return Err(Stopped::Wrong(error.to_string())),
+        }
+        pause_or_leave(desk).await?;
+    }
+    Err(Stopped::Wrong(format!("the shop never agreed: {last}")))
+}
+
+/// Waits a moment; an error when the shop is gone.
+pub async fn pause_or_leave(desk: &Desk) -> Result<(), Stopped> {
     tokio::time::sleep(PAUSE).await;
     if *desk.is_gone.borrow() { Err(Stopped::Gone) } else { Ok(()) }
 }

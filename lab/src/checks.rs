@@ -20,11 +20,12 @@ impl fmt::Display for Violation {
 }
 
 /// Each checker with its number and what it holds the shop to.
-pub const CHECKS: [(&str, &str, Check); 6] = [
+pub const CHECKS: [(&str, &str, Check); 7] = [
     ("I1", "no more is sold than was supplied, and no shelf promises more than it has", no_oversell),
     ("I2", "every order that was accepted is there, and has come to an end", no_lost_order),
     ("I3", "every order was asked for; a refused call left none, an unanswered one at most one", no_phantom),
     ("I4", "the provider took an order's total once, or what its parcels cost, or nothing", no_double_charge),
+    ("I4", "what a customer was told is given back was given back once", refunded_as_told),
     ("I5", "the ledger balances and its clearing account is what the provider took", ledger_balances),
     ("I10", "the same key has the same answer, and another body under it is refused", same_answer),
 ];
@@ -67,8 +68,9 @@ fn placings(journal: &[Entry]) -> BTreeMap<&str, Placing<'_>> {
                 }
             }
             Entry::Supplied { .. }
-            | Entry::Sent { act: Act::Cancel { .. }, .. }
+            | Entry::Sent { act: Act::Cancel { .. } | Act::CancelPieces { .. }, .. }
             | Entry::Unknown { .. }
+            | Entry::Refunded { .. }
             | Entry::OtherBody { .. } => {}
         }
     }
@@ -167,6 +169,26 @@ fn no_double_charge(_journal: &[Entry], books: &Books) -> Vec<String> {
     wrong
 }
 
+fn refunded_as_told(journal: &[Entry], books: &Books) -> Vec<String> {
+    let told: BTreeMap<&str, i64> = journal
+        .iter()
+        .filter_map(|entry| match entry {
+            Entry::Refunded { order_id, minor } => Some((order_id.as_str(), *minor)),
+            Entry::Supplied { .. }
+            | Entry::Sent { .. }
+            | Entry::Done { .. }
+            | Entry::Failed { .. }
+            | Entry::Unknown { .. }
+            | Entry::OtherBody { .. } => None,
+        })
+        .collect();
+    let wrong = told.into_iter().filter_map(|(order_id, told)| {
+        let given = books.money.get(order_id).map_or(0, |taken| taken.refunded_minor);
+        (given != told).then(|| format!("{order_id}: {told} was to be given back, {given} was"))
+    });
+    wrong.collect()
+}
+
 fn ledger_balances(_journal: &[Entry], books: &Books) -> Vec<String> {
     let net: i64 = books.money.values().map(|taken| taken.captured_minor - taken.refunded_minor).sum();
     let clearing: i64 = books.ledger.values().map(|(_, clearing)| clearing).sum();
@@ -183,12 +205,27 @@ fn ledger_balances(_journal: &[Entry], books: &Books) -> Vec<String> {
 }
 
 fn same_answer(journal: &[Entry], _books: &Books) -> Vec<String> {
-    let mut first: BTreeMap<&str, (&str, &str, i64)> = BTreeMap::new();
+    let mut first: BTreeMap<&str, (&str, &str, Option<i64>)> = BTreeMap::new();
     let mut wrong = Vec::new();
+    let changed: BTreeSet<&str> = journal
+        .iter()
+        .filter_map(|entry| match entry {
+            Entry::Sent { act: Act::CancelPieces { order_id }, .. } => Some(order_id.as_str()),
+            Entry::Supplied { .. }
+            | Entry::Sent { .. }
+            | Entry::Done { .. }
+            | Entry::Failed { .. }
+            | Entry::Unknown { .. }
+            | Entry::Refunded { .. }
+            | Entry::OtherBody { .. } => None,
+        })
+        .collect();
     for entry in journal {
         match entry {
             Entry::Done { key, order_id, quote_id, total_minor } => {
-                let answer = (order_id.as_str(), quote_id.as_str(), *total_minor);
+                // What an order costs changes with its pieces, and with nothing else.
+                let total = (!changed.contains(order_id.as_str())).then_some(*total_minor);
+                let answer = (order_id.as_str(), quote_id.as_str(), total);
                 let earlier = *first.entry(key).or_insert(answer);
                 if earlier != answer {
                     wrong.push(format!("{key}: {earlier:?} at first, {answer:?} later"));
@@ -204,6 +241,7 @@ fn same_answer(journal: &[Entry], _books: &Books) -> Vec<String> {
             | Entry::Sent { .. }
             | Entry::Failed { .. }
             | Entry::Unknown { .. }
+            | Entry::Refunded { .. }
             | Entry::OtherBody { .. } => {}
         }
     }

@@ -20,6 +20,8 @@ pub enum Entry {
     Failed { key: String, status: u16, reason: String },
     /// Nobody knows: the connection broke, or the shop said that it cannot say. It counts as neither.
     Unknown { key: String, why: String },
+    /// A customer was told that so much of what an order cost is given back.
+    Refunded { order_id: String, minor: i64 },
     /// Another body was sent under this key, and this was the status of the answer.
     OtherBody { key: String, status: u16 },
 }
@@ -32,6 +34,8 @@ pub enum Act {
     Place { quote_id: String, sku: String, quantity: u64, total_minor: i64 },
     /// Calling an order off.
     Cancel { order_id: String },
+    /// Calling pieces of it off, which changes what it costs.
+    CancelPieces { order_id: String },
 }
 
 /// The file of the notes.

@@ -10,7 +10,9 @@ mod notes;
 #[cfg(test)]
 mod points;
 mod report;
+mod scripts;
 mod shop;
+mod staff;
 
 use clap::Parser;
 use report::Report;

@@ -1,8 +1,9 @@
 //! The matrix: which points there are, found by passing each script once, and what becomes of a shop that dies
 //! at each of them.
-use crate::buyers::{Buyer, Desk, SCRIPTS, Script, Stopped};
+use crate::buyers::{Buyer, Desk, Stopped};
 use crate::checks::Violation;
 use crate::notes::Notes;
+use crate::scripts::{SCRIPTS, Script};
 use crate::shop::{Life, Shop};
 use serde::Serialize;
 use souk::child::{self, Start};
@@ -272,7 +273,7 @@ fn start(shop: &Shop, death: &Death) -> Result<Child, Failure> {
             let slash = if detail.is_empty() { "" } else { "/" };
             shop.start(&Life::Armed(&format!("{label}{slash}{detail}:{passage}")))
         }
-        Death::Sync { .. } => program(shop, death).spawn(&[]),
+        Death::Sync { number } => shop.start_under(strace(*number)),
     }
 }
 
@@ -306,8 +307,8 @@ async fn serve(
     buyers: Vec<Buyer>,
 ) -> Result<(Vec<Buyer>, Vec<String>), Failure> {
     let (gone, is_gone) = watch::channel(false);
-    let desk =
-        Desk { nobody: shop.nobody(), sales: shop.sales(), journal: Arc::clone(&shop.journal), is_gone };
+    let (nobody, sales, admin) = (shop.nobody(), shop.sales(), shop.admin());
+    let desk = Desk { nobody, sales, admin, journal: Arc::clone(&shop.journal), is_gone };
     let visits = buyers.into_iter().map(|mut buyer| {
         let desk = desk.clone();
         task::spawn(task::Kind::Background, "buyer", async move {

@@ -26,11 +26,17 @@ const STARTS_MAX: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(300);
 /// How long the first answer after a start may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+/// No run takes longer.
+const TOKEN_TTL: Duration = Duration::from_secs(7 * 86_400);
 /// What the shop sells plenty of, and the price of everything.
 pub const PLENTY: &str = "LAMP";
 const PENCE: i64 = 1_250;
 /// How many SKUs there are of which there is one piece.
 const LASTS: usize = CELLS_PER_SHOP + 15;
+/// A coupon that takes something off, as often as anybody wants.
+pub const COUPON: &str = "LAB10";
+/// What is shortened, so that a whole life of an order fits into a cell.
+const SETTINGS: [(&str, &str); 2] = [("SOUK_ORDER__UNDO_WINDOW", "200ms"), ("SOUK_CARRIER__PACE", "50ms")];
 /// How much of it there is.
 const PLENTY_PIECES: u64 = 100_000;
 
@@ -42,6 +48,7 @@ pub struct Shop {
     /// What the customers know.
     pub journal: Arc<Journal>,
     sales: String,
+    admin: String,
 }
 
 /// How a life of the process begins.
@@ -63,9 +70,17 @@ impl Shop {
         let path = folder.join("journal.jsonl");
         let journal = Journal::open(&path).map_err(|e| Failure::io(path.display(), e))?;
         let journal = Arc::new(journal);
-        let mut shop = Shop { program, data, folder: folder.to_owned(), journal, sales: String::new() };
+        let mut shop = Shop {
+            program,
+            data,
+            folder: folder.to_owned(),
+            journal,
+            sales: String::new(),
+            admin: String::new(),
+        };
         let (mut child, _) = shop.comes_up().await?;
-        shop.sales = token::staff(&shop.data, souk_user::Role::Sales, Duration::from_secs(7 * 86_400))?;
+        let token = |role| token::staff(&shop.data, role, TOKEN_TTL);
+        (shop.sales, shop.admin) = (token(souk_user::Role::Sales)?, token(souk_user::Role::Admin)?);
         shop.fill().await?;
         shop.end(&mut child).await?;
         Ok(shop)
@@ -74,12 +89,18 @@ impl Shop {
     /// Starts a life of the process.
     pub fn start(&self, life: &Life<'_>) -> Result<Child, Failure> {
         let notes = self.folder.join("notes").display().to_string();
-        let mut environment = vec![(crash::LOG, notes.as_str())];
+        let mut environment = SETTINGS.to_vec();
+        environment.push((crash::LOG, notes.as_str()));
         match life {
             Life::Quiet => {}
             Life::Armed(point) => environment.push((crash::CRASH, point)),
         }
         self.program.spawn(&environment)
+    }
+
+    /// Starts a life of the process under another program, which kills it.
+    pub fn start_under(&self, killer: Vec<String>) -> Result<Child, Failure> {
+        self.program.clone().under(killer).spawn(&SETTINGS)
     }
 
     /// A caller without a token.
@@ -90,6 +111,11 @@ impl Shop {
     /// Somebody from sales.
     pub fn sales(&self) -> Rest {
         self.nobody().with_token(&self.sales)
+    }
+
+    /// Somebody from staff who may do everything.
+    pub fn admin(&self) -> Rest {
+        self.nobody().with_token(&self.admin)
     }
 
     /// Starts a life in which nothing is done to it, and waits until it has answered a request; how long that
@@ -142,6 +168,11 @@ impl Shop {
         let sales = self.sales();
         souk::rest::patiently(|| sales.put("/api/v1/products/everything", &product)).await?;
         souk::rest::patiently(|| sales.post("/api/v1/stock:receive", &receipt)).await?;
+        let coupon = json!({
+            "promotionId": "lab", "name": "For the laboratory", "code": COUPON,
+            "benefit": {"percentageBp": 1_000}, "limitTotal": 1_000_000,
+        });
+        souk::rest::patiently(|| sales.post("/api/v1/promotions", &coupon)).await?;
         Ok(())
     }
 
@@ -152,7 +183,7 @@ impl Shop {
 
     /// Notes that a quote for one piece is about to be accepted.
     pub fn note_place(&self, key: &str, quote: &Value) -> Result<(), Failure> {
-        self.note(&Entry::Sent { key: key.to_owned(), act: buyers::accepting(quote, PLENTY) })
+        self.note(&Entry::Sent { key: key.to_owned(), act: buyers::accepting(quote, PLENTY, 1) })
     }
 
     /// Notes that it was.

@@ -139,6 +139,23 @@ fn i4_money_that_was_taken_twice_or_kept() {
 }
 
 #[test]
+fn i4_a_refund_that_is_not_what_the_customer_was_told() {
+    let told = |minor| Entry::Refunded { order_id: "ord_1".into(), minor };
+    let given = |told_minor, given_minor| {
+        move |journal: &mut Vec<Entry>, books: &mut Books| {
+            journal.push(told(told_minor));
+            books.orders[0] =
+                Sold { parcels_minor: Some(1_000 - given_minor), ..order("ord_1", State::Holds) };
+            books.ledger.insert("GBP".into(), (0, 1_000 - given_minor));
+            books.money.insert("ord_1".into(), taken(1_000, given_minor));
+        }
+    };
+    assert_eq!(broken(given(400, 400)), Vec::<&str>::new());
+    assert_eq!(broken(given(400, 800)), ["I4"], "given back twice");
+    assert_eq!(broken(given(400, 0)), ["I4"], "or never");
+}
+
+#[test]
 fn i5_a_ledger_that_does_not_balance() {
     let ledger = |sum, clearing| {
         move |_: &mut Vec<Entry>, books: &mut Books| {
