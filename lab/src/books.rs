@@ -18,6 +18,17 @@ pub struct Books {
     pub money: BTreeMap<String, Taken>,
     /// By currency: the sum of all accounts, and what the clearing account says that the provider owes.
     pub ledger: BTreeMap<String, (i64, i64)>,
+    /// Every mail that the mail server took, as often as it took it.
+    pub mails: Vec<Mail>,
+}
+
+/// One mail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mail {
+    /// By which a receiver knows that it has it already.
+    pub id: String,
+    pub to: String,
+    pub subject: String,
 }
 
 /// One order.
@@ -65,11 +76,11 @@ pub struct Taken {
 }
 
 impl Books {
-    /// The books of the shop under `data`.
-    pub fn of(data: &Path) -> Result<(Books, Facts), Failure> {
+    /// The books of the shop under `data`, whose mail server kept its mails in `mails`.
+    pub fn of(data: &Path, mails: &Path) -> Result<(Books, Facts), Failure> {
         let facts = Facts::gather(data)?;
         let orders = facts.orders.values().filter_map(sold).collect();
-        let mut books = Books { orders, ..Books::default() };
+        let mut books = Books { orders, mails: sent(mails), ..Books::default() };
         for row in &facts.stock {
             let shelf = books.shelves.entry(row.sku.to_string()).or_default();
             shelf.on_hand += row.on_hand;
@@ -91,6 +102,18 @@ impl Books {
         }
         Ok((books, facts))
     }
+}
+
+fn sent(mails: &Path) -> Vec<Mail> {
+    // No file, no mails.
+    let file = std::fs::read_to_string(mails).unwrap_or_default();
+    let value = |mail: &str, name| souk_mail::header(mail, name).to_owned();
+    let one = |mail: &String| Mail {
+        id: value(mail, "Message-ID"),
+        to: value(mail, "To"),
+        subject: value(mail, "Subject"),
+    };
+    souk_mail::mails_in(&file).iter().map(one).collect()
 }
 
 fn sold(order: &Order) -> Option<Sold> {

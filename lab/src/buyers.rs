@@ -81,6 +81,7 @@ impl Buyer {
         let caller = self.caller(desk).await?;
         match task {
             Task::Stock => {}
+            Task::LeaveAddress => self.leave_address(desk, &caller).await?,
             Task::Quote => self.quote = Some(self.ask_for_a_quote(desk, &caller).await?),
             Task::QuoteShipped => self.quote = Some(self.ask_for_a_shipped_quote(desk, &caller).await?),
             Task::Place => self.order = Some(self.place(desk, &caller, true).await?),
@@ -112,6 +113,13 @@ impl Buyer {
             self.token = session["token"].as_str().map(str::to_owned);
         }
         Ok(desk.nobody.with_token(self.token.as_deref().unwrap_or_default()))
+    }
+
+    async fn leave_address(&self, desk: &Desk, caller: &Rest) -> Result<(), Stopped> {
+        let email = format!("{}@customers.example", self.name);
+        let body = json!({"email": email});
+        insist(desk, || caller.patch("/api/v1/notification-preferences", &body)).await?;
+        Ok(desk.journal.note(&Entry::Reachable { key: self.key(), email })?)
     }
 
     async fn ask_for_a_quote(&self, desk: &Desk, caller: &Rest) -> Result<Value, Stopped> {

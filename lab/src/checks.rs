@@ -20,7 +20,7 @@ impl fmt::Display for Violation {
 }
 
 /// Each checker with its number and what it holds the shop to.
-pub const CHECKS: [(&str, &str, Check); 7] = [
+pub const CHECKS: [(&str, &str, Check); 8] = [
     ("I1", "no more is sold than was supplied, and no shelf promises more than it has", no_oversell),
     ("I2", "every order that was accepted is there, and has come to an end", no_lost_order),
     ("I3", "every order was asked for; a refused call left none, an unanswered one at most one", no_phantom),
@@ -28,6 +28,11 @@ pub const CHECKS: [(&str, &str, Check); 7] = [
     ("I4", "what a customer was told is given back was given back once", refunded_as_told),
     ("I5", "the ledger balances and its clearing account is what the provider took", ledger_balances),
     ("I10", "the same key has the same answer, and another body under it is refused", same_answer),
+    (
+        "I11",
+        "who left an address is mailed of a sale at least once, and of each thing under one id",
+        mailed_once,
+    ),
 ];
 
 /// A checker.
@@ -71,6 +76,7 @@ fn placings(journal: &[Entry]) -> BTreeMap<&str, Placing<'_>> {
             | Entry::Sent { act: Act::Cancel { .. } | Act::CancelPieces { .. }, .. }
             | Entry::Unknown { .. }
             | Entry::Refunded { .. }
+            | Entry::Reachable { .. }
             | Entry::OtherBody { .. } => {}
         }
     }
@@ -179,6 +185,7 @@ fn refunded_as_told(journal: &[Entry], books: &Books) -> Vec<String> {
             | Entry::Done { .. }
             | Entry::Failed { .. }
             | Entry::Unknown { .. }
+            | Entry::Reachable { .. }
             | Entry::OtherBody { .. } => None,
         })
         .collect();
@@ -187,6 +194,31 @@ fn refunded_as_told(journal: &[Entry], books: &Books) -> Vec<String> {
         (given != told).then(|| format!("{order_id}: {told} was to be given back, {given} was"))
     });
     wrong.collect()
+}
+
+fn mailed_once(journal: &[Entry], books: &Books) -> Vec<String> {
+    let mut ids: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
+    for mail in &books.mails {
+        ids.entry((&mail.to, &mail.subject)).or_default().insert(&mail.id);
+    }
+    let twice = ids.iter().filter(|(_, ids)| ids.len() > 1);
+    let mut wrong: Vec<_> = twice
+        .map(|((to, subject), ids)| format!("{to} was mailed {subject:?} under {} ids", ids.len()))
+        .collect();
+    let known: BTreeMap<&str, &Sold> =
+        books.orders.iter().map(|order| (order.order_id.as_str(), order)).collect();
+    let placings = placings(journal);
+    for entry in journal {
+        let Entry::Reachable { key, email } = entry else { continue };
+        let bought = placings.get(key.as_str()).is_some_and(|placing| {
+            let sold = |id: &&str| known.get(*id).map(|order| order.state);
+            placing.answers.iter().any(|id| matches!(sold(id), Some(State::Holds | State::Paid)))
+        });
+        if bought && !ids.keys().any(|(to, _)| to == email) {
+            wrong.push(format!("{key}: {email} was never mailed of what was bought"));
+        }
+    }
+    wrong
 }
 
 fn ledger_balances(_journal: &[Entry], books: &Books) -> Vec<String> {
@@ -217,6 +249,7 @@ fn same_answer(journal: &[Entry], _books: &Books) -> Vec<String> {
             | Entry::Failed { .. }
             | Entry::Unknown { .. }
             | Entry::Refunded { .. }
+            | Entry::Reachable { .. }
             | Entry::OtherBody { .. } => None,
         })
         .collect();
@@ -242,6 +275,7 @@ fn same_answer(journal: &[Entry], _books: &Books) -> Vec<String> {
             | Entry::Failed { .. }
             | Entry::Unknown { .. }
             | Entry::Refunded { .. }
+            | Entry::Reachable { .. }
             | Entry::OtherBody { .. } => {}
         }
     }

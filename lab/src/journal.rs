@@ -20,6 +20,8 @@ pub enum Entry {
     Failed { key: String, status: u16, reason: String },
     /// Nobody knows: the connection broke, or the shop said that it cannot say. It counts as neither.
     Unknown { key: String, why: String },
+    /// Whoever buys under this key has said where mail is to go.
+    Reachable { key: String, email: String },
     /// A customer was told that so much of what an order cost is given back.
     Refunded { order_id: String, minor: i64 },
     /// Another body was sent under this key, and this was the status of the answer.

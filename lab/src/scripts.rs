@@ -75,6 +75,8 @@ pub const SCRIPTS: [Script; 20] = [
 pub enum Task {
     /// Put a product into the shop.
     Stock,
+    /// Say where mail is to go.
+    LeaveAddress,
     /// Put it into the cart and ask what it costs.
     Quote,
     /// The same, to be sent somewhere and with a coupon.
@@ -144,7 +146,7 @@ impl Script {
             | Script::ProviderError
             | Script::Unsure
             | Script::CaptureUnsure
-            | Script::Silent => &[Quote, Place, AwaitPaid, AskAgain],
+            | Script::Silent => &[LeaveAddress, Quote, Place, AwaitPaid, AskAgain],
             Script::CancelledEarly | Script::UnsureCancelled => {
                 &[Quote, PlaceQuickly, Cancel, AwaitOver, AskAgain]
             }
@@ -153,15 +155,24 @@ impl Script {
             }
             Script::AtTheBank => &[Quote, PlaceQuickly, Confirm, AwaitPaid, AskAgain],
             Script::Delivered | Script::ParcelUnsure => {
-                &[QuoteShipped, Place, SendOff, AwaitDelivered, AskAgain]
+                &[LeaveAddress, QuoteShipped, Place, SendOff, AwaitDelivered, AskAgain]
             }
-            Script::ParcelCancelled => &[QuoteShipped, Place, AwaitProcessing, Cancel, AwaitOver, AskAgain],
-            Script::PieceCancelled => {
-                &[QuoteShipped, Place, AwaitProcessing, CancelPiece, SendOff, AwaitDelivered, AskAgain]
+            Script::ParcelCancelled => {
+                &[LeaveAddress, QuoteShipped, Place, AwaitProcessing, Cancel, AwaitOver, AskAgain]
             }
-            Script::Held => &[QuoteShipped, Place, Hold, SendOff, AwaitDelivered, AskAgain],
+            Script::PieceCancelled => &[
+                LeaveAddress,
+                QuoteShipped,
+                Place,
+                AwaitProcessing,
+                CancelPiece,
+                SendOff,
+                AwaitDelivered,
+                AskAgain,
+            ],
+            Script::Held => &[LeaveAddress, QuoteShipped, Place, Hold, SendOff, AwaitDelivered, AskAgain],
             Script::Returned | Script::ReturnUnsure => {
-                &[QuoteShipped, Place, SendOff, AwaitDelivered, AskReturn, TakeBack, AskAgain]
+                &[LeaveAddress, QuoteShipped, Place, SendOff, AwaitDelivered, AskReturn, TakeBack, AskAgain]
             }
         }
     }

@@ -37,6 +37,9 @@ const LASTS: usize = CELLS_PER_SHOP + 15;
 pub const COUPON: &str = "LAB10";
 /// What is shortened, so that a whole life of an order fits into a cell.
 const SETTINGS: [(&str, &str); 2] = [("SOUK_ORDER__UNDO_WINDOW", "200ms"), ("SOUK_CARRIER__PACE", "50ms")];
+/// Where the shop's mail goes.
+const MAILS: &str = "mails";
+const RELAY: &str = "SOUK_NOTIFICATION__SMTP";
 /// How much of it there is.
 const PLENTY_PIECES: u64 = 100_000;
 
@@ -49,6 +52,8 @@ pub struct Shop {
     pub journal: Arc<Journal>,
     sales: String,
     admin: String,
+    /// Where mail goes; it lives as long as the shop, and does not die with its processes.
+    relay: String,
 }
 
 /// How a life of the process begins.
@@ -70,14 +75,10 @@ impl Shop {
         let path = folder.join("journal.jsonl");
         let journal = Journal::open(&path).map_err(|e| Failure::io(path.display(), e))?;
         let journal = Arc::new(journal);
-        let mut shop = Shop {
-            program,
-            data,
-            folder: folder.to_owned(),
-            journal,
-            sales: String::new(),
-            admin: String::new(),
-        };
+        let relay = format!("smtp://{}", souk_mail::Sink::open(folder.join(MAILS)).await.address);
+        let folder = folder.to_owned();
+        let (sales, admin) = (String::new(), String::new());
+        let mut shop = Shop { program, data, folder, journal, sales, admin, relay };
         let (mut child, _) = shop.comes_up().await?;
         let token = |role| token::staff(&shop.data, role, TOKEN_TTL);
         (shop.sales, shop.admin) = (token(souk_user::Role::Sales)?, token(souk_user::Role::Admin)?);
@@ -89,7 +90,7 @@ impl Shop {
     /// Starts a life of the process.
     pub fn start(&self, life: &Life<'_>) -> Result<Child, Failure> {
         let notes = self.folder.join("notes").display().to_string();
-        let mut environment = SETTINGS.to_vec();
+        let mut environment = self.settings();
         environment.push((crash::LOG, notes.as_str()));
         match life {
             Life::Quiet => {}
@@ -100,7 +101,11 @@ impl Shop {
 
     /// Starts a life of the process under another program, which kills it.
     pub fn start_under(&self, killer: Vec<String>) -> Result<Child, Failure> {
-        self.program.clone().under(killer).spawn(&SETTINGS)
+        self.program.clone().under(killer).spawn(&self.settings())
+    }
+
+    fn settings(&self) -> Vec<(&str, &str)> {
+        SETTINGS.into_iter().chain([(RELAY, self.relay.as_str())]).collect()
     }
 
     /// A caller without a token.
@@ -217,7 +222,7 @@ impl Shop {
     pub fn violations(&self) -> Result<Vec<Violation>, Failure> {
         let path = self.folder.join("journal.jsonl");
         let journal = journal::read(&path).map_err(|e| Failure::io(path.display(), e))?;
-        let (books, facts) = Books::of(&self.data)?;
+        let (books, facts) = Books::of(&self.data, &self.folder.join(MAILS))?;
         let mut violations = checks::check(&journal, &books);
         for finding in verify::check(&facts) {
             let check = finding.check;

@@ -150,6 +150,11 @@ impl Rest {
         self.call(Method::PUT, path, Some(body)).await
     }
 
+    /// Changes a part.
+    pub async fn patch(&self, path: &str, body: &Value) -> Result<Answer, RestError> {
+        self.call(Method::PATCH, path, Some(body)).await
+    }
+
     /// Takes away.
     pub async fn delete(&self, path: &str) -> Result<Answer, RestError> {
         self.call(Method::DELETE, path, None).await

@@ -1,6 +1,6 @@
 //! Each checker is shown a world in which all is well, and then the same with one thing faked.
 use super::*;
-use crate::books::{Shelf, Taken};
+use crate::books::{Mail, Shelf, Taken};
 
 const KEY: &str = "place-1";
 
@@ -42,14 +42,23 @@ fn taken(captured_minor: i64, refunded_minor: i64) -> Taken {
     Taken { promised_minor: 0, captured_minor, refunded_minor, live }
 }
 
+fn mail(id: &str) -> Mail {
+    Mail { id: id.into(), to: "c1@customers.example".into(), subject: "Your order is confirmed".into() }
+}
+
+fn reachable() -> Entry {
+    Entry::Reachable { key: KEY.into(), email: "c1@customers.example".into() }
+}
+
 /// One lamp, sold once, paid once.
 fn well() -> (Vec<Entry>, Books) {
-    let journal = vec![supplied(1), sent(), unknown(), sent(), done("ord_1"), done("ord_1")];
+    let journal = vec![supplied(1), reachable(), sent(), unknown(), sent(), done("ord_1"), done("ord_1")];
     let books = Books {
         orders: vec![order("ord_1", State::Paid)],
         shelves: BTreeMap::from([("LAMP".to_owned(), Shelf { on_hand: 1, reserved: 1 })]),
         money: BTreeMap::from([("ord_1".to_owned(), taken(1_000, 0))]),
         ledger: BTreeMap::from([("GBP".to_owned(), (0, 1_000))]),
+        mails: vec![mail("<1@souk>"), mail("<1@souk>")],
     };
     (journal, books)
 }
@@ -177,4 +186,17 @@ fn i10_a_key_with_two_answers() {
     };
     assert_eq!(broken(other(422)), Vec::<&str>::new());
     assert_eq!(broken(other(202)), ["I10"]);
+}
+
+#[test]
+fn i11_a_mail_that_never_came_or_was_another() {
+    assert_eq!(broken(|_, books| books.mails.clear()), ["I11"]);
+    assert_eq!(broken(|_, books| books.mails.push(mail("<2@souk>"))), ["I11"]);
+    let rejected = |_: &mut Vec<Entry>, books: &mut Books| {
+        books.mails.clear();
+        books.orders[0].state = State::Nothing;
+        books.ledger.clear();
+        books.money.clear();
+    };
+    assert_eq!(broken(rejected), Vec::<&str>::new(), "nothing was bought");
 }

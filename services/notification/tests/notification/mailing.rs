@@ -1,7 +1,7 @@
 //! E-mail, over SMTP to a real server that has its moods.
 use crate::house::House;
-use crate::sink::{Mood, Sink, header};
 use souk_contracts::notification::v1 as pb;
+use souk_mail::{Mood, Sink, header};
 use souk_notification::Options;
 use souk_notification::domain::DeliveryEvent;
 use souk_notification::domain::delivery::{NO_ADDRESS, PAUSE_FIRST};

@@ -4,5 +4,4 @@ mod calling;
 mod house;
 mod mailing;
 mod receiver;
-mod sink;
 mod telling;

@@ -1,6 +1,9 @@
-//! A small mail server (RFC 5321) on loopback. It takes what it is told to take, keeps it in a file, and refuses
+//! A mail server, played (RFC 5321), on loopback. It takes what it is told to take, keeps it in a file, and refuses
 //! or breaks off as it is told.
+use souk_telemetry::task;
 use std::collections::VecDeque;
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -25,17 +28,23 @@ pub enum Mood {
 /// The server.
 #[derive(Clone)]
 pub struct Sink {
+    /// Where it listens.
     pub address: SocketAddr,
     moods: Arc<Mutex<VecDeque<Mood>>>,
     file: Arc<Mutex<PathBuf>>,
     hanging: Arc<Mutex<Vec<BufReader<TcpStream>>>>,
 }
 
+const LOCKED: &str = "nobody panics while it is locked";
+
 /// What stands between mails in the file.
 const BETWEEN: &str = "\n-- \u{1} --\n";
 
 impl Sink {
-    /// A server that keeps mails in this file.
+    /// A server that keeps mails in this file, on a port that the system chooses.
+    ///
+    /// # Panics
+    /// When loopback has no free port.
     pub async fn open(file: PathBuf) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has ports");
         let address = listener.local_addr().expect("it is bound");
@@ -48,34 +57,39 @@ impl Sink {
         let serving = sink.clone();
         let running = async move {
             while let Ok((stream, _)) = listener.accept().await {
-                // One after the other: a test asks for one thing at a time. A broken connection is the client's.
-                let _ = serving.serve(stream).await;
+                let mood = serving.moods.lock().expect(LOCKED).pop_front().unwrap_or(Mood::Takes);
+                let serving = serving.clone();
+                let talk = async move {
+                    // A broken connection is the client's to notice.
+                    let _ = serving.serve(stream, mood).await;
+                };
+                task::spawn(task::Kind::Background, "mail.connection", talk).detach();
             }
         };
-        souk_telemetry::task::spawn(souk_telemetry::task::Kind::Background, "sink", running).detach();
+        task::spawn(task::Kind::Background, "mail", running).detach();
         sink
     }
 
-    /// How it takes the next mails; after them it takes all.
+    /// How it takes those who call next; after them it takes all.
     pub fn will(&self, moods: &[Mood]) {
-        self.moods.lock().expect("no test panics with it").extend(moods);
+        self.moods.lock().expect(LOCKED).extend(moods);
     }
 
     /// Every mail that it has, as it came.
     pub fn mails(&self) -> Vec<String> {
-        let file = self.file.lock().expect("no test panics with it");
-        let all = std::fs::read_to_string(&*file).unwrap_or_default();
-        all.split(BETWEEN).filter(|mail| !mail.is_empty()).map(str::to_owned).collect()
+        let file = self.file.lock().expect(LOCKED);
+        mails_in(&std::fs::read_to_string(&*file).unwrap_or_default())
     }
 
-    fn keep(&self, mail: &str) {
-        let file = self.file.lock().expect("no test panics with it");
-        let all = std::fs::read_to_string(&*file).unwrap_or_default();
-        std::fs::write(&*file, format!("{all}{mail}{BETWEEN}")).expect("the folder is there");
+    /// On the disk when this returns, as a mail server has it before it says so.
+    fn keep(&self, mail: &str) -> std::io::Result<()> {
+        let file = self.file.lock().expect(LOCKED);
+        let mut file = OpenOptions::new().create(true).append(true).open(&*file)?;
+        file.write_all(format!("{mail}{BETWEEN}").as_bytes())?;
+        file.sync_data()
     }
 
-    async fn serve(&self, stream: TcpStream) -> std::io::Result<()> {
-        let mood = self.moods.lock().expect("no test panics with it").pop_front().unwrap_or(Mood::Takes);
+    async fn serve(&self, stream: TcpStream, mood: Mood) -> std::io::Result<()> {
         let mut stream = BufReader::new(stream);
         if let Mood::Unwell(code) = mood {
             return stream.write_all(format!("{code} not now\r\n").as_bytes()).await;
@@ -97,9 +111,9 @@ impl Sink {
                 }
                 ("DATA", _) => {
                     stream.write_all(b"354 go on\r\n").await?;
-                    self.keep(&format!("{envelope}{}", content(&mut stream).await?));
+                    self.keep(&format!("{envelope}{}", content(&mut stream).await?))?;
                     if mood == Mood::Hangs {
-                        self.hanging.lock().expect("no test panics with it").push(stream);
+                        self.hanging.lock().expect(LOCKED).push(stream);
                         return Ok(());
                     }
                     if mood == Mood::BreaksOff {
@@ -128,8 +142,13 @@ async fn content(stream: &mut BufReader<TcpStream>) -> std::io::Result<String> {
     }
 }
 
-/// The value of a header.
+/// The mails in the text of a server's file.
+pub fn mails_in(file: &str) -> Vec<String> {
+    file.split(BETWEEN).filter(|mail| !mail.is_empty()).map(str::to_owned).collect()
+}
+
+/// The value of a header; empty without it.
 pub fn header<'a>(mail: &'a str, name: &str) -> &'a str {
     let start = format!("{name}: ");
-    mail.lines().find_map(|line| line.strip_prefix(start.as_str())).expect("the header is there").trim_end()
+    mail.lines().find_map(|line| line.strip_prefix(start.as_str())).unwrap_or_default().trim_end()
 }
