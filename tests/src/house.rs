@@ -225,13 +225,19 @@ impl House {
         }
     }
 
+    /// Whether something is due that was not done yet, so that letting more time pass would be unfair.
+    pub fn is_behind(&self) -> bool {
+        let next = Rest::next_timer(self.data.path()).expect("the stores can be read");
+        next.is_some_and(|due| due <= self.now())
+    }
+
     /// Lets time pass until nothing more will happen by itself: sales can no longer be undone, parcels are where they
     /// will be.
     pub async fn calms_down(&self) {
         let quiet = async || {
             let rest = self.rest();
             let only_time = Rest { timers: rest.timers, ..Rest::default() };
-            if rest == only_time && !rest.is_quiet() {
+            if rest == only_time && !rest.is_quiet() && !self.is_behind() {
                 self.advance(A_WHILE);
             }
             rest.is_quiet().then_some(())

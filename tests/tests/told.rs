@@ -16,10 +16,22 @@ macro_rules! stories {
 }
 
 stories!(
+    a_sale_from_shelf_to_door: "01-a-sale-from-shelf-to-door.md",
     the_price_rises: "03-the-price-rises.md",
     a_quote_expires: "04-a-quote-expires.md",
     out_of_stock: "05-out-of-stock.md",
+    part_of_it_will_do: "06-part-of-it-will-do.md",
+    backorder: "07-backorder.md",
     a_second_card: "08-a-second-card.md",
+    the_bank_asks: "09-the-bank-asks.md",
+    called_off: "10-called-off.md",
+    called_off_while_it_is_decided: "11-called-off-while-it-is-decided.md",
+    two_parcels: "12-two-parcels.md",
+    sent_back: "14-sent-back.md",
+    the_customers_bank_takes_the_money_back: "15-the-customers-bank-takes-the-money-back.md",
+    the_answer_is_lost: "16-the-answer-is-lost.md",
+    notices_in_any_manner: "17-notices-in-any-manner.md",
+    the_last_coupon: "18-the-last-coupon.md",
 );
 
 fn folder() -> PathBuf {

@@ -10,9 +10,9 @@ use std::time::Duration;
 /// How often an answer is looked at that comes by itself, and what passes in between: half a minute in all.
 const LOOKS_MAX: u32 = 1_500;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
-/// Of these looks, those between which time passes, when it does.
-const LOOKS_IN_TIME: u32 = 60;
-/// A look whose answer is to be written has no answer to compare with for so long.
+/// In how many steps time passes, when it does. The next step waits until what was due is done.
+const STEPS_OF_TIME: u32 = 60;
+/// How often is looked, beyond the steps of time, when the answer is to be written and may be another.
 const LOOKS_UPDATING: u32 = 250;
 
 /// Carries out what a story tells. What is answered otherwise than it shows is the error, with file and line.
@@ -78,12 +78,17 @@ impl Telling<'_> {
         patience: Patience,
         golden: &Golden,
     ) -> Result<(u16, Tree), String> {
-        let looks = match patience {
+        let step = match patience {
+            Patience::Now | Patience::Soon => Duration::ZERO,
+            Patience::Within(time) => time / STEPS_OF_TIME,
+        };
+        let mut looks = match patience {
             Patience::Now => 1,
             Patience::Soon | Patience::Within(_) if self.updates => LOOKS_UPDATING,
             Patience::Soon | Patience::Within(_) => LOOKS_MAX,
         };
-        for look in 1.. {
+        let mut steps = if step.is_zero() { 0 } else { STEPS_OF_TIME };
+        loop {
             let answer = self.does(command).await?;
             let tree = Tree::parse(&answer.text())
                 .map_err(|error| self.at(command.line, &format!("{error} in {}", answer.text())))?;
@@ -94,25 +99,21 @@ impl Telling<'_> {
                 let shown = golden.shown.clone().unwrap_or(Tree::Null);
                 return Ok((answer.status, shown));
             }
-            if look == looks && self.updates {
+            looks -= 1;
+            if looks == 0 && self.updates {
                 return Ok((answer.status, self.written(golden, &tree)));
             }
-            if look == looks {
+            if looks == 0 {
                 let found = found.join("\n  ");
                 let whole = tree.pretty();
                 return Err(self.at(golden.line, &format!("the answer differs\n  {found}\n{whole}")));
             }
-            self.waits(patience, look).await;
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+            if steps > 0 && !self.house.is_behind() {
+                self.house.advance(step);
+                (steps, looks) = (steps - 1, looks + 1);
+            }
         }
-        unreachable!("the loop ends with its last look")
-    }
-
-    async fn waits(&self, patience: Patience, look: u32) {
-        match patience {
-            Patience::Within(time) if look <= LOOKS_IN_TIME => self.house.advance(time / LOOKS_IN_TIME),
-            Patience::Within(_) | Patience::Soon | Patience::Now => {}
-        }
-        tokio::time::sleep(BETWEEN_LOOKS).await;
     }
 
     /// What is shown of an answer from now on. Its names are noted.
