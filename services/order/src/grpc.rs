@@ -15,8 +15,7 @@ use prost::Message;
 use souk_contracts::order::v1::{self as pb, OrderService};
 use souk_contracts::terms::{OrderId, Quantity, QuoteId, Sku};
 use souk_eventstore::{
-    CommitError, CommitId, Decision, EventStore, Expected, Folded, Once, OnceRecord, Origin, StreamId, Timer,
-    Work,
+    CommitError, CommitId, Decision, EventStore, Expected, Folded, Once, OnceRecord, Origin, StreamId, Work,
 };
 use souk_host::Resources;
 use souk_identity::Principal;
@@ -375,17 +374,10 @@ impl Placing {
             partial_policy: self.partial_policy,
         };
         let placed = order::place(&Order::default(), offer, &place, now);
-        let deadline = Timer {
-            key: place::deadline_key(self.order_id).into(),
-            kind: place::DEADLINE_TIMER.into(),
-            due: place::deadline(now),
-            generation: 1,
-            payload: self.order_id.to_string(),
-        };
         Ok(Decision::new()
             .append(&self.quote, Expected::Exists, accepted)
             .append(order, Expected::NoStream, placed)
-            .set_timer(deadline)
+            .set_timer(place::deadline_timer(self.order_id, now))
             .record_once(self.once.record(&self.order_id.to_string(), now)))
     }
 }
@@ -447,7 +439,11 @@ fn origin(cx: &Cx, principal: &Principal) -> Origin {
         .trace(cx.trace().traceparent())
 }
 
-fn hash_of<'a>(subject: &str, lines: impl Iterator<Item = (&'a Sku, Quantity, i64)>, total: Money) -> String {
+pub(crate) fn hash_of<'a>(
+    subject: &str,
+    lines: impl Iterator<Item = (&'a Sku, Quantity, i64)>,
+    total: Money,
+) -> String {
     sha256_hex(&quote::canonical(subject, lines, total))
 }
 

@@ -1,15 +1,17 @@
 //! The read models: the list of orders by subject, quotes by external reference, and the sagas' table.
 use crate::domain::errand::{Errand, ErrandEvent};
+use crate::domain::exchange;
 use crate::domain::order::{
     Awaits, CAPTURE_REFUSED, Dispute, ERRAND_STUCK, Fulfilment, Label, MoneyFacts, Obstacles, Order,
-    OrderEvent, OrderPlaced, Payment, SAGA_STUCK, Whereabouts, ends_wait, money_moved,
+    OrderEvent, OrderPlaced, Payment, RETURN_ARRIVED_LATE, ReturnClosed, ReturnOpened, SAGA_STUCK,
+    Whereabouts, ends_wait, money_moved,
 };
 use crate::domain::quote::{Quote, QuoteEvent};
 use crate::domain::returns::{Return, ReturnEvent};
 use crate::invariants::Listed;
 use souk_contracts::order::v1 as pb;
 use souk_contracts::terms::{OrderId, QuoteId};
-use souk_eventstore::{Recorded, Row, Statement, Table, View};
+use souk_eventstore::{Recorded, Row, Statement, StreamId, Table, View};
 use souk_kernel::{Currency, Money, Timestamp};
 use souk_rpc::time;
 
@@ -103,6 +105,12 @@ pub fn views() -> Vec<View> {
 fn project_sagas(recorded: &Recorded, out: &mut Vec<Statement>) {
     match recorded.of::<Order>().as_deref() {
         Some(OrderEvent::SagaMoved(moved)) => souk_saga::views::project(recorded, moved, out),
+        Some(OrderEvent::OrderConfirmed(confirmed)) => {
+            out.extend(wake_return(recorded, confirmed.order_id, Some(confirmed.quote_id)));
+        }
+        Some(OrderEvent::OrderRejected(rejected)) => {
+            out.extend(wake_return(recorded, rejected.order_id, None))
+        }
         // Nothing of the sale was outstanding while the customer was asked.
         Some(OrderEvent::RemainderAccepted(_)) => {
             out.push(souk_saga::views::wake(recorded, crate::place::NAME));
@@ -110,8 +118,6 @@ fn project_sagas(recorded: &Recorded, out: &mut Vec<Statement>) {
         Some(
             OrderEvent::OrderPlaced(_)
             | OrderEvent::OrderAwaitingCustomer(_)
-            | OrderEvent::OrderConfirmed(_)
-            | OrderEvent::OrderRejected(_)
             | OrderEvent::CancelRequested(_)
             | OrderEvent::CancelRefused(_)
             | OrderEvent::OrderCancelled(_)
@@ -141,6 +147,15 @@ fn project_sagas(recorded: &Recorded, out: &mut Vec<Statement>) {
     if let Some(ReturnEvent::ReturnMoved(moved)) = recorded.of::<Return>().as_deref() {
         souk_saga::views::project(recorded, moved, out);
     }
+}
+
+/// A return waits for what becomes of the order that replaces it. Of a sale that was confirmed the quote's id tells
+/// whether it is one.
+fn wake_return(recorded: &Recorded, order_id: OrderId, quote_id: Option<QuoteId>) -> Option<Statement> {
+    let return_id = exchange::return_of(order_id);
+    let may_wait = quote_id.is_none_or(|quote_id| quote_id == exchange::quote_of(return_id));
+    let stream = StreamId::of::<Return>(return_id);
+    may_wait.then(|| souk_saga::views::wake_other(recorded, &stream, crate::returns::SETTLE))
 }
 
 fn project_refs(recorded: &Recorded, out: &mut Vec<Statement>) {
@@ -245,7 +260,12 @@ fn project_after(recorded: &Recorded, event: &OrderEvent, out: &mut Vec<Statemen
             out.push(at(MOVE_ON));
             out.push(Statement::new(CALL).arg(id).arg(&needs.about).arg(needs.reason.as_str()));
         }
-        OrderEvent::ReturnOpened(_) | OrderEvent::ReturnClosed(_) => out.push(at(MOVE_ON)),
+        OrderEvent::ReturnOpened(ReturnOpened { return_id, .. })
+        | OrderEvent::ReturnClosed(ReturnClosed { return_id }) => {
+            out.push(at(MOVE_ON));
+            let came = Statement::new(CALL_NO_MORE).arg(id).arg(return_id.to_string());
+            out.push(came.arg(RETURN_ARRIVED_LATE));
+        }
         OrderEvent::GoodsReturned(returned) => {
             out.push(at(BACK).arg(if returned.is_all { 2i64 } else { 1 }));
         }

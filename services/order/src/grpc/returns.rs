@@ -1,10 +1,14 @@
 //! Returns as they are called: a decision about the return and its order, in one commit.
 use super::watch::{ANSWER_MARGIN, WAIT_MAX};
 use super::{Orders, caller, gone, key_of, key_reused, origin, sha256_hex};
+use crate::domain::Delivery;
+use crate::domain::exchange::Replacement;
 use crate::domain::order::{self, Order, OrderEvent};
+use crate::domain::quote::{self, CartLine};
 use crate::domain::returns::{
     self, Decided, EXTERNAL_REF_SCOPE, Inspection, Record, Request, Return, ReturnEvent,
 };
+use crate::effects::Destination;
 use crate::proto;
 use prost::Message;
 use souk_contracts::order::v1 as pb;
@@ -39,6 +43,7 @@ impl Orders {
             by: principal.subject.as_str().into(),
             lines: asked.lines,
             wish: asked.wish,
+            replacement: self.replacement(&cx, &asked.replacements, &order).await?,
             arrivals: self.arrivals(&order).await?,
             window: self.windows.returns,
             key: format!("{}/{}", once.principal, once.key).into(),
@@ -58,6 +63,39 @@ impl Orders {
         proto::returns::message(&*self.read_return(return_id).await?).ok_or_else(gone)
     }
 
+    /// What is wanted instead, priced as it is for everybody today. That it is not sold is for the decision to say,
+    /// which knows whether the same was asked before.
+    async fn replacement(
+        &self,
+        cx: &Cx,
+        wanted: &[CartLine],
+        order: &StreamId,
+    ) -> Result<Option<Result<Arc<Replacement>, Rejection>>, Error> {
+        let order = self.store.state::<Order>(order).await?;
+        let Some(placed) = order.placed().filter(|_| !wanted.is_empty()) else { return Ok(None) };
+        let delivery = order.delivery().cloned();
+        let place = |part: fn(&Delivery) -> &Arc<str>| {
+            delivery.as_ref().map(|delivery| part(delivery).to_string()).unwrap_or_default()
+        };
+        let to = Destination {
+            country: place(|to| &to.country),
+            region: place(|to| &to.region),
+            shipping: None,
+            delivery: delivery.clone(),
+        };
+        let asked = (1..).zip(wanted).map(|(number, line)| (number, &line.sku, line.quantity.get()));
+        let priced = self.effects.price(cx, &placed.subject, &placed.market, asked, &[], &to).await?;
+        let priced = quote::price_cart(wanted, &priced.listings, None).and_then(|(lines, total)| match order
+            .agreed_total()
+        {
+            Some(paid) if paid.currency() == total.currency() => {
+                Replacement::new(&order, lines, priced.terms)
+            }
+            Some(_) | None => Err(other_currency()),
+        });
+        Ok(Some(priced.map(Arc::new)))
+    }
+
     /// The key is remembered as long as the return: it says which one it was.
     fn requesting(&self, origin: Origin, order: StreamId, asked: Request) -> Work {
         let stream = StreamId::of::<Return>(asked.return_id);
@@ -71,11 +109,8 @@ impl Orders {
                     return Ok(decision);
                 }
                 let decided = returns::request(&facts.state::<Order>(&order), &asked, now)?;
-                Ok(decision.append(&stream, Expected::NoStream, decided.events).append(
-                    &order,
-                    Expected::Exists,
-                    decided.to_order,
-                ))
+                let decision = beside(decision, &order, decided.to_order, decided.to_payer);
+                Ok(decision.append(&stream, Expected::NoStream, decided.events))
             })
     }
 
@@ -179,7 +214,7 @@ impl Orders {
         request: pb::ReceiveReturnRequest,
     ) -> Result<pb::Return, Error> {
         let (return_id, lines) = proto::returns::receive(&request)?;
-        self.act(&cx, return_id, move |_, back, by, _| returns::receive(back, by, &lines)).await
+        self.act(&cx, return_id, move |order, back, by, _| returns::receive(order, back, by, &lines)).await
     }
 
     pub(super) async fn inspect_return(
@@ -269,11 +304,8 @@ impl Orders {
                     return Ok(decision);
                 }
                 let decided = returns::record(&facts.state::<Order>(&order), &record, now)?;
-                Ok(decision.append(&stream, Expected::NoStream, decided.events).append(
-                    &order,
-                    Expected::Exists,
-                    decided.to_order,
-                ))
+                let decision = beside(decision, &order, decided.to_order, decided.to_payer);
+                Ok(decision.append(&stream, Expected::NoStream, decided.events))
             })
     }
 
@@ -353,6 +385,7 @@ fn recorded(
             | ReturnEvent::ReturnLabelIssued(_)
             | ReturnEvent::ReturnResolved(_)
             | ReturnEvent::ReturnExpired(_)
+            | ReturnEvent::ReturnArrivedLate(_)
             | ReturnEvent::ReturnMoved(_) => decision,
         };
     }
@@ -363,8 +396,23 @@ fn appended(mut decision: Decision, stream: &StreamId, order: &StreamId, decided
     if !decided.events.is_empty() {
         decision = decision.append(stream, Expected::Exists, decided.events);
     }
-    if !decided.to_order.is_empty() {
-        decision = decision.append(order, Expected::Exists, decided.to_order);
-    }
-    decision
+    beside(decision, order, decided.to_order, decided.to_payer)
+}
+
+/// What a return means for its order, and for the one whose payment pays it back.
+fn beside(
+    decision: Decision,
+    order: &StreamId,
+    to_order: Vec<OrderEvent>,
+    to_payer: Option<(OrderId, Vec<OrderEvent>)>,
+) -> Decision {
+    let to_payer = to_payer.map(|(payer, events)| (StreamId::of::<Order>(payer), events));
+    let told = [(order.clone(), to_order)].into_iter().chain(to_payer);
+    told.filter(|(_, events)| !events.is_empty())
+        .fold(decision, |decision, (stream, events)| decision.append(&stream, Expected::Exists, events))
+}
+
+fn other_currency() -> Rejection {
+    let sentence = "the order was paid for in another currency than the market has now";
+    Rejection::new("NOT_OFFERED", sentence).with("wish", "EXCHANGE")
 }

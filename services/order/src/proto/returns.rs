@@ -1,12 +1,17 @@
 //! Messages about returns to commands, and returns to messages.
-use super::{EXTERNAL_REF_CHARS_MAX, FAULTS_MAX, NOTE_CHARS_MAX, money, text};
+use super::{EXTERNAL_REF_CHARS_MAX, FAULTS_MAX, NOTE_CHARS_MAX, lines as quote_lines, money, text};
 use crate::domain::LINES_MAX;
+use crate::domain::quote::CartLine;
 use crate::domain::returns::{Begun, Found, Grade, Phase, Reason, Return, Status, Wish};
+use crate::returns as saga;
 use souk_contracts::order::v1 as pb;
-use souk_contracts::terms::{OrderId, Quantity, ReturnId};
+use souk_contracts::terms::{OrderId, Quantity, ReturnId, Sku};
 use souk_kernel::{Invalid, Money};
 use souk_rpc::time;
 use std::collections::BTreeSet;
+
+/// The most lines that may be wanted instead.
+const REPLACEMENTS_MAX: usize = 100;
 
 /// A request, as asked for.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,6 +19,8 @@ pub struct Request {
     pub order_id: OrderId,
     pub lines: Vec<(u32, Quantity, Reason)>,
     pub wish: Wish,
+    /// What is wanted instead; empty unless it is an exchange.
+    pub replacements: Vec<CartLine>,
 }
 
 /// Pieces in their states.
@@ -51,7 +58,32 @@ pub fn request(request: &pb::RequestReturnRequest) -> Result<Request, Invalid> {
         once(&mut invalid, &mut seen, index, line.line);
         lines.extend(quantity.zip(why).map(|(quantity, why)| (line.line, quantity, why)));
     }
-    invalid.finish((|| Some(Request { order_id: order_id?, lines, wish: wish? }))())
+    let replacements = replacements(&mut invalid, wish, &request.replacements);
+    invalid.finish((|| Some(Request { order_id: order_id?, lines, wish: wish?, replacements }))())
+}
+
+/// What is wanted instead: something where the wish is an exchange, and else nothing.
+fn replacements(invalid: &mut Invalid, wish: Option<Wish>, lines: &[pb::Replacement]) -> Vec<CartLine> {
+    let is_exchange = wish == Some(Wish::Exchange);
+    if !is_exchange && !lines.is_empty() {
+        invalid.add("replacements", "must be empty unless the wish is EXCHANGE");
+        return Vec::new();
+    }
+    if is_exchange && !(1..=REPLACEMENTS_MAX).contains(&lines.len()) {
+        invalid.add("replacements", format!("must have 1 to {REPLACEMENTS_MAX} entries"));
+        return Vec::new();
+    }
+    let (mut read, mut seen) = (Vec::new(), BTreeSet::new());
+    for (index, line) in lines.iter().enumerate() {
+        let sku = invalid.take(format!("replacements[{index}].sku"), line.sku.parse::<Sku>());
+        let quantity =
+            invalid.take(format!("replacements[{index}].quantity"), Quantity::try_new(line.quantity));
+        if !seen.insert(line.sku.as_str()) {
+            invalid.add(format!("replacements[{index}].sku"), "must not stand twice");
+        }
+        read.extend(sku.zip(quantity).map(|(sku, quantity)| CartLine { line: 0, sku, quantity }));
+    }
+    read
 }
 
 pub fn record(request: &pb::RecordReturnRequest) -> Result<Record, Invalid> {
@@ -59,7 +91,7 @@ pub fn record(request: &pb::RecordReturnRequest) -> Result<Record, Invalid> {
     let order_id = invalid.take("orderId", request.order_id.parse::<OrderId>());
     let external_ref = text(&mut invalid, "externalRef", &request.external_ref, 1..=EXTERNAL_REF_CHARS_MAX);
     let lines = graded(&mut invalid, &request.lines);
-    for (index, _) in lines.iter().enumerate().filter(|(_, (_, _, grade))| *grade == Grade::Missing) {
+    for (index, _) in lines.iter().enumerate().filter(|(_, (_, _, grade))| !grade.is_accepted()) {
         invalid.add(format!("lines[{index}].grade"), "must say in what state it came back");
     }
     let reason = reason(&mut invalid, "reason", request.reason);
@@ -117,6 +149,7 @@ fn graded(invalid: &mut Invalid, lines: &[pb::GradedLine]) -> Graded {
             Ok(pb::ReturnGrade::B) => Some(Grade::B),
             Ok(pb::ReturnGrade::Damaged) => Some(Grade::Damaged),
             Ok(pb::ReturnGrade::Missing) => Some(Grade::Missing),
+            Ok(pb::ReturnGrade::WrongItem) => Some(Grade::WrongItem),
             Ok(pb::ReturnGrade::Unspecified) | Err(_) => None,
         };
         if grade.is_none() {
@@ -190,7 +223,7 @@ pub fn message(back: &Return) -> Option<pb::Return> {
         }
         .into(),
         found: settlement.map_or_else(Vec::new, |s| s.found.iter().map(found).collect()),
-        refund: settlement.map(|settlement| settlement.refund.into()),
+        refund: back.refund().map(Into::into),
         fees: money(settlement.map_or(0, |settlement| settlement.fees_minor)),
         shipping_refund: money(settlement.map_or(0, |settlement| settlement.shipping_minor)),
         external_ref,
@@ -204,7 +237,8 @@ pub fn message(back: &Return) -> Option<pb::Return> {
             | Phase::Settling
             | Phase::Resolved(_)
             | Phase::Expired
-            | Phase::Cancelled => String::new(),
+            | Phase::Cancelled
+            | Phase::ArrivedLate => String::new(),
         },
         carrier: label.map(|label| label.carrier.to_string()).unwrap_or_default(),
         tracking_code: label.map(|label| label.tracking_code.to_string()).unwrap_or_default(),
@@ -217,10 +251,29 @@ pub fn message(back: &Return) -> Option<pb::Return> {
             | Phase::Resolved(_)
             | Phase::Rejected { .. }
             | Phase::Expired
-            | Phase::Cancelled => None,
+            | Phase::Cancelled
+            | Phase::ArrivedLate => None,
         },
         requested_at: Some(time::to_proto(at)),
+        ..instead(back)
     })
+}
+
+/// What a return's message says about an exchange.
+fn instead(back: &Return) -> pb::Return {
+    let Some(replacement) = back.replacement() else { return pb::Return::default() };
+    let (terms, currency) = (Some(&replacement.terms), replacement.value.currency());
+    let ordered = match saga::swapped(back.settle()) {
+        Some(saga::Swapped::For { order_id }) => order_id.to_string(),
+        Some(saga::Swapped::Not { .. }) | None => String::new(),
+    };
+    pb::Return {
+        replacements: quote_lines(&replacement.lines, terms, currency),
+        replacement_value: Some(replacement.value.into()),
+        exchange_order_id: ordered,
+        not_exchanged: back.not_exchanged().map(ToString::to_string).unwrap_or_default(),
+        ..pb::Return::default()
+    }
 }
 
 fn wanted((line, quantity, reason): (u32, u32, Reason)) -> pb::ReturnLine {
@@ -239,6 +292,7 @@ fn found(found: &Found) -> pb::GradedLine {
         Grade::B => pb::ReturnGrade::B,
         Grade::Damaged => pb::ReturnGrade::Damaged,
         Grade::Missing => pb::ReturnGrade::Missing,
+        Grade::WrongItem => pb::ReturnGrade::WrongItem,
     };
     pb::GradedLine { line: found.line, quantity: found.quantity.get(), grade: grade.into() }
 }
@@ -257,6 +311,8 @@ pub fn status(status: Status) -> pb::ReturnStatus {
         Status::Expired => pb::ReturnStatus::Expired,
         Status::Cancelled => pb::ReturnStatus::Cancelled,
         Status::Declined => pb::ReturnStatus::Declined,
+        Status::Exchanged => pb::ReturnStatus::Exchanged,
+        Status::ArrivedLate => pb::ReturnStatus::ArrivedLate,
     }
 }
 

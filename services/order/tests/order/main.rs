@@ -1,6 +1,7 @@
 //! The order service as its callers see it: its own store and sagas, and doubles for the services it calls.
 mod agreed;
 mod doubles;
+mod exchanges;
 mod life;
 mod messages;
 mod orders;
