@@ -5,12 +5,14 @@
 //! Deliberately absent: the customer's words and address. Why a piece comes back is one of a few codes.
 mod commands;
 mod events;
+mod options;
 
 pub use commands::{
     Decided, EXCHANGE_TOO_DEAR, Inspection, Record, Request, approve, arrived, cancel, expire, inspect,
-    receive, record, reject, request,
+    receive, record, reject, request, restocking_fee,
 };
 pub use events::*;
+pub use options::{LineOption, options};
 
 use crate::domain::exchange::Replacement;
 use crate::returns as saga;
@@ -116,6 +118,34 @@ pub enum Status {
 }
 
 impl Status {
+    /// How a return ended that was looked at.
+    pub fn of_end(end: End) -> Status {
+        match end {
+            End::Refunded { .. } => Status::Refunded,
+            End::Declined => Status::Declined,
+            End::Exchanged { .. } => Status::Exchanged,
+        }
+    }
+
+    /// Whether something is still to be done, by somebody or by itself.
+    pub fn is_open(self) -> bool {
+        match self {
+            Status::Requested
+            | Status::Approved
+            | Status::LabelIssued
+            | Status::Received
+            | Status::Inspected
+            | Status::Refunding
+            | Status::ArrivedLate => true,
+            Status::Refunded
+            | Status::Rejected
+            | Status::Expired
+            | Status::Cancelled
+            | Status::Declined
+            | Status::Exchanged => false,
+        }
+    }
+
     /// Whether whoever waits for the money has their answer.
     pub fn is_settled(self) -> bool {
         match self {
@@ -297,9 +327,7 @@ impl Return {
             Phase::Received => Status::Received,
             Phase::Settling if self.settle.is_done(saga::RESTOCK) => Status::Refunding,
             Phase::Settling => Status::Inspected,
-            Phase::Resolved(End::Refunded { .. }) => Status::Refunded,
-            Phase::Resolved(End::Declined) => Status::Declined,
-            Phase::Resolved(End::Exchanged { .. }) => Status::Exchanged,
+            Phase::Resolved(end) => Status::of_end(*end),
             Phase::Rejected { .. } => Status::Rejected,
             Phase::Expired => Status::Expired,
             Phase::Cancelled => Status::Cancelled,

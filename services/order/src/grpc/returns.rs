@@ -3,13 +3,13 @@ use super::watch::{ANSWER_MARGIN, WAIT_MAX};
 use super::{Orders, caller, gone, key_of, key_reused, origin, sha256_hex};
 use crate::domain::Delivery;
 use crate::domain::exchange::Replacement;
-use crate::domain::order::{self, Order, OrderEvent};
+use crate::domain::order::{self, Order, OrderEvent, Windows};
 use crate::domain::quote::{self, CartLine};
 use crate::domain::returns::{
     self, Decided, EXTERNAL_REF_SCOPE, Inspection, Record, Request, Return, ReturnEvent,
 };
 use crate::effects::Destination;
-use crate::proto;
+use crate::{proto, views};
 use prost::Message;
 use souk_contracts::order::v1 as pb;
 use souk_contracts::terms::{OrderId, ReturnId};
@@ -151,6 +151,15 @@ impl Orders {
         if is_visible { Ok((return_id, back)) } else { Err(Error::not_found("the return")) }
     }
 
+    /// The order, if it is there and the caller may see its returns.
+    async fn returnable(&self, cx: &Cx, order_id: &str) -> Result<(StreamId, Folded<Order>), Error> {
+        let caller = caller(cx.principal()?);
+        let stream = StreamId::of::<Order>(proto::id::<OrderId>("orderId", order_id)?);
+        let order = self.store.state::<Order>(&stream).await?;
+        let is_visible = order.placed().is_some_and(|placed| caller.may_see(&placed.subject, true));
+        if is_visible { Ok((stream, order)) } else { Err(Error::not_found("the order")) }
+    }
+
     pub(super) async fn get_return(
         &self,
         cx: Cx,
@@ -165,17 +174,45 @@ impl Orders {
         cx: Cx,
         request: pb::ListReturnsRequest,
     ) -> Result<Vec<pb::Return>, Error> {
-        let caller = caller(cx.principal()?);
-        let order_id: OrderId = proto::id("orderId", &request.order_id)?;
-        let order = self.store.state::<Order>(&StreamId::of::<Order>(order_id)).await?;
-        if !order.placed().is_some_and(|placed| caller.may_see(&placed.subject, true)) {
-            return Err(Error::not_found("the order"));
-        }
+        let (_, order) = self.returnable(&cx, &request.order_id).await?;
         let mut messages = Vec::new();
         for return_id in order.returns().map_or(&[][..], |returns| &returns.all) {
             messages.extend(proto::returns::message(&*self.read_return(*return_id).await?));
         }
         Ok(messages)
+    }
+
+    pub(super) async fn list_return_queue(
+        &self,
+        request: pb::ListReturnQueueRequest,
+    ) -> Result<pb::ListReturnQueueResponse, Error> {
+        let asked = proto::returns::queue(&request)?;
+        let rows = self.store.query(views::queue(asked.at, asked.after.as_ref(), asked.size + 1)).await?;
+        let size = asked.size as usize;
+        let page: Vec<_> = rows.iter().take(size).filter_map(views::queue_row).map(|(id, _)| id).collect();
+        let last = page.last().filter(|_| rows.len() > size);
+        let next_page_token =
+            last.map(|last| proto::returns::queue_token(last, asked.at)).unwrap_or_default();
+        let mut returns = Vec::with_capacity(page.len());
+        for return_id in &page {
+            returns.extend(proto::returns::message(&*self.read_return(*return_id).await?));
+        }
+        Ok(pb::ListReturnQueueResponse { returns, next_page_token })
+    }
+
+    pub(super) async fn get_return_options(
+        &self,
+        cx: Cx,
+        request: pb::GetReturnOptionsRequest,
+    ) -> Result<pb::GetReturnOptionsResponse, Error> {
+        let (stream, order) = self.returnable(&cx, &request.order_id).await?;
+        let arrivals = self.arrivals(&stream).await?;
+        let Windows { returns: window, restocking_percent, .. } = self.windows;
+        let options = returns::options(&order, &arrivals, window, restocking_percent, self.store.now());
+        Ok(pb::GetReturnOptionsResponse {
+            options: options.iter().map(proto::returns::option).collect(),
+            free_label_at_fault: order.delivery().is_some(),
+        })
     }
 
     pub(super) async fn cancel_return(
@@ -223,8 +260,10 @@ impl Orders {
         request: pb::InspectReturnRequest,
     ) -> Result<pb::Return, Error> {
         let (return_id, lines, fees) = proto::returns::inspect(&request)?;
+        let restocking_percent = self.windows.restocking_percent;
         let decide = move |order: &Order, back: &Return, by: &Arc<str>, _| {
-            returns::inspect(order, back, &Inspection { by: by.clone(), lines: lines.clone(), fees })
+            let (by, lines) = (by.clone(), lines.clone());
+            returns::inspect(order, back, &Inspection { by, lines, fees, restocking_percent })
         };
         self.act(&cx, return_id, decide).await?;
         proto::returns::message(&*self.settled_return(return_id, &cx).await?).ok_or_else(gone)

@@ -1,17 +1,46 @@
 //! Messages about returns to commands, and returns to messages.
-use super::{EXTERNAL_REF_CHARS_MAX, FAULTS_MAX, NOTE_CHARS_MAX, lines as quote_lines, money, text};
+use super::{
+    EXTERNAL_REF_CHARS_MAX, FAULTS_MAX, NOTE_CHARS_MAX, PAGE_MAX, PAGE_USUAL, lines as quote_lines, money,
+    text,
+};
 use crate::domain::LINES_MAX;
 use crate::domain::quote::CartLine;
-use crate::domain::returns::{Begun, Found, Grade, Phase, Reason, Return, Status, Wish};
+use crate::domain::returns::{Begun, Found, Grade, LineOption, Phase, Reason, Return, Status, Wish};
 use crate::returns as saga;
 use souk_contracts::order::v1 as pb;
 use souk_contracts::terms::{OrderId, Quantity, ReturnId, Sku};
-use souk_kernel::{Invalid, Money};
+use souk_kernel::{Error, Invalid, Money, PageToken};
 use souk_rpc::time;
 use std::collections::BTreeSet;
 
+/// Everywhere that a return can stand.
+const ALL: [Status; 13] = [
+    Status::Requested,
+    Status::Approved,
+    Status::LabelIssued,
+    Status::Received,
+    Status::Inspected,
+    Status::Refunding,
+    Status::Refunded,
+    Status::Rejected,
+    Status::Expired,
+    Status::Cancelled,
+    Status::Declined,
+    Status::Exchanged,
+    Status::ArrivedLate,
+];
 /// The most lines that may be wanted instead.
 const REPLACEMENTS_MAX: usize = 100;
+
+/// Which returns are asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Queue {
+    /// Where they stand; `None`: all that are not at their end.
+    pub at: Option<Status>,
+    pub size: u32,
+    /// Only returns behind this one.
+    pub after: Option<ReturnId>,
+}
 
 /// A request, as asked for.
 #[derive(Debug, Clone, PartialEq)]
@@ -100,6 +129,47 @@ pub fn record(request: &pb::RecordReturnRequest) -> Result<Record, Invalid> {
         Some(Record { order_id: order_id?, external_ref, lines, reason: reason? })
     })();
     invalid.finish(record)
+}
+
+/// A page token that is damaged, or of another list, is refused.
+pub fn queue(request: &pb::ListReturnQueueRequest) -> Result<Queue, Error> {
+    let mut invalid = Invalid::new();
+    let asked = pb::ReturnStatus::try_from(request.status);
+    let at = ALL.into_iter().find(|known| asked == Ok(status(*known)));
+    if at.is_none() && asked != Ok(pb::ReturnStatus::Unspecified) {
+        invalid.add("status", "must be where a return can stand, or empty");
+    }
+    if request.page_size > PAGE_MAX {
+        invalid.add("pageSize", format!("must be 0 to {PAGE_MAX}"));
+    }
+    invalid.finish(Some(()))?;
+    let size = if request.page_size == 0 { PAGE_USUAL } else { request.page_size };
+    let after = PageToken::resume(&request.page_token, &list_at(at), |place| place.parse().ok())?;
+    Ok(Queue { at, size, after })
+}
+
+/// The token of the page behind `last`.
+pub fn queue_token(last: &ReturnId, at: Option<Status>) -> String {
+    PageToken::seal(&last.to_string(), &list_at(at))
+}
+
+/// What a page token is bound to.
+fn list_at(at: Option<Status>) -> [&'static str; 2] {
+    ["ListReturnQueue", at.map_or("", status_name)]
+}
+
+pub fn option(option: &LineOption) -> pb::ReturnOption {
+    pb::ReturnOption {
+        line: option.line,
+        sku: option.sku.to_string(),
+        title: option.title.to_string(),
+        quantity: option.quantity,
+        reason: option.refusal.to_owned(),
+        until: option.until.map(|(until, _)| time::to_proto(until)),
+        at_fault_until: option.until.map(|(_, at_fault)| time::to_proto(at_fault)),
+        worth: Some(option.worth.into()),
+        fee: Some(option.fee.into()),
+    }
 }
 
 /// Which return, and what arrived of it.

@@ -1,5 +1,6 @@
 //! The order service as its callers see it: its own store and sagas, and doubles for the services it calls.
 mod agreed;
+mod desk;
 mod doubles;
 mod exchanges;
 mod life;

@@ -181,6 +181,13 @@ impl Order {
         Ok(named.into())
     }
 
+    /// The pieces that are there, and in no return.
+    pub fn not_returned(&self) -> Lines {
+        let taken = self.taken_back(None);
+        let of = |line: u32| taken.get(&line).copied().unwrap_or(0);
+        self.arrived().into_iter().map(|(line, there)| (line, there.saturating_sub(of(line)))).collect()
+    }
+
     /// The pieces that came back or are about to.
     fn taken_back(&self, without: Option<ReturnId>) -> Lines {
         let Some(returns) = self.returns() else { return Lines::new() };

@@ -66,8 +66,10 @@ pub struct Record {
 pub struct Inspection {
     pub by: Arc<str>,
     pub lines: Vec<(u32, Quantity, Grade)>,
-    /// What is kept, in the order's currency.
+    /// What is kept, in the order's currency; `None`: what is usual.
     pub fees: Option<Money>,
+    /// What is usually kept of what is only unwanted, in percent.
+    pub restocking_percent: u8,
 }
 
 /// Opens a return while the time for it lasts.
@@ -332,7 +334,11 @@ pub fn inspect(order: &Order, back: &Return, seen: &Inspection) -> Result<Decide
     let at_fault = seen.lines.iter().any(|(line, _, grade)| {
         grade.is_accepted() && wanted(back, *line).is_some_and(|asked| asked.reason.is_shops_fault())
     });
-    let fees_minor = fees_minor(order, seen.fees)?;
+    let fees_minor = match fees_minor(order, seen.fees)? {
+        Some(fees_minor) => fees_minor,
+        None if at_fault => 0,
+        None => restocking_fee(order.goods_worth(&pieces), seen.restocking_percent),
+    };
     let (worth, mut settlement) = settle(order, whose.order_id, &pieces, &seen.lines, at_fault, fees_minor)?;
     settlement.exchange = swap(back, &worth).filter(|_| !pieces.is_empty());
     let swaps = matches!(settlement.exchange, Some(Swap::Wanted { .. }));
@@ -394,15 +400,21 @@ fn within_request(back: &Return, named: &Lines) -> Result<(), Rejection> {
     }
 }
 
-fn fees_minor(order: &Order, fees: Option<Money>) -> Result<i64, Rejection> {
+/// What is kept of so much for the restocking, rounded down.
+pub fn restocking_fee(worth_minor: i64, percent: u8) -> i64 {
+    let fee = i128::from(worth_minor.max(0)) * i128::from(percent.min(100)) / 100;
+    i64::try_from(fee).unwrap_or(worth_minor)
+}
+
+fn fees_minor(order: &Order, fees: Option<Money>) -> Result<Option<i64>, Rejection> {
     let currency = order.agreed_total().map(|total| total.currency());
     match fees {
         Some(fees) if Some(fees.currency()) != currency => {
             let sentence = "the fees are not in the order's currency";
             Err(Rejection::new("NOT_IN_RETURN", sentence))
         }
-        Some(fees) => Ok(fees.minor_units()),
-        None => Ok(0),
+        Some(fees) => Ok(Some(fees.minor_units())),
+        None => Ok(None),
     }
 }
 

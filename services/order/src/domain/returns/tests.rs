@@ -214,7 +214,7 @@ fn approved(order: &Order) -> (Order, Return) {
 
 fn seen(lines: &[(u32, u32, Grade)], fees: Option<Money>) -> Inspection {
     let lines = lines.iter().map(|(line, quantity, grade)| (*line, pieces_of(*quantity), *grade)).collect();
-    Inspection { by: "stf_1".into(), lines, fees }
+    Inspection { by: "stf_1".into(), lines, fees, restocking_percent: 0 }
 }
 
 #[test]
