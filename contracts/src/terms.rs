@@ -61,6 +61,11 @@ typed_id!(
     "gst"
 );
 typed_id!(
+    /// A registered customer.
+    UserId,
+    "usr"
+);
+typed_id!(
     /// Somebody who works for the shop.
     StaffId,
     "stf"

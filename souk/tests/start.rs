@@ -4,6 +4,8 @@ mod process;
 
 use process::{Shop, checkout, on, said, souk};
 use serde_json::{Value, json};
+use souk_host::{Environment, signing_keys};
+use souk_identity::{Kind, Verifier};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Stdio;
@@ -101,6 +103,32 @@ fn commands_that_need_a_shop_say_so_where_there_is_none() {
         let told = said(command, 69);
         assert!(told.contains(folder.path().to_str().expect("UTF-8")), "{told}");
     }
+}
+
+#[test]
+fn tokens_are_for_staff_and_for_customers() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let shop = Shop::open(folder.path());
+    let customer = "usr_01kat0000000000000000000ab";
+    let on = |arguments: &[&str]| {
+        let mut command = souk(arguments);
+        command.arg("--data").arg(folder.path());
+        command
+    };
+    let environment = Environment::system();
+    let (_, keys) = signing_keys(folder.path(), environment.entropy.as_ref()).expect("the shop's key");
+    let verifier = Verifier::new(keys, "cart", environment.clock);
+    let holder =
+        |arguments: &[&str]| verifier.verify(said(on(arguments), 0).trim()).expect("a token that counts");
+    let known = holder(&["token", "--role", "customer", "--subject", customer]);
+    assert_eq!((known.subject.as_str(), known.kind), (customer, Kind::Customer));
+    assert!(holder(&["token", "--role", "customer"]).subject.starts_with("usr_"));
+    assert!(holder(&["token", "--role", "sales"]).has_role("sales"));
+    let told = said(on(&["token", "--role", "sales", "--subject", customer]), 2);
+    assert!(told.contains("--role customer"), "{told}");
+    let told = said(on(&["token", "--role", "customer", "--subject", "gst_1"]), 2);
+    assert!(told.contains("--subject"), "{told}");
+    drop(shop);
 }
 
 #[test]

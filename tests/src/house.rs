@@ -23,6 +23,9 @@ pub(crate) const A_WHILE: Duration = Duration::from_secs(61);
 /// When every house opens.
 const OPENS: &str = "2026-11-21T09:00:00Z";
 
+/// How long callers are who they are.
+const TOKEN_TTL: Duration = Duration::from_secs(8 * 3_600);
+
 /// How the services of a house reach each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
@@ -164,7 +167,14 @@ impl House {
     /// Somebody on the staff.
     pub fn staff(&self, role: Role) -> Caller {
         let (clock, ids) = (self.environment.clock.as_ref(), self.environment.ids());
-        let token = souk_user::staff_token(self.signer(), clock, &ids, role, Duration::from_secs(8 * 3_600));
+        let token = souk_user::staff_token(self.signer(), clock, &ids, role, TOKEN_TTL);
+        self.nobody().with_token(&token)
+    }
+
+    /// A customer who has signed in.
+    pub fn customer(&self) -> Caller {
+        let (clock, ids) = (self.environment.clock.as_ref(), self.environment.ids());
+        let token = souk_user::customer_token(self.signer(), clock, &ids, ids.new_id(), TOKEN_TTL);
         self.nobody().with_token(&token)
     }
 

@@ -2,6 +2,7 @@
 //! a log that somebody has edited.
 use souk::verify::leaks::{self, Watch};
 use souk::verify::{self, Facts};
+use souk_cart::domain::{CartEvent, CartMerged};
 use souk_contracts::terms::{OrderId, PaymentId};
 use souk_decider::Aggregate;
 use souk_eventstore::audit::Audit;
@@ -212,6 +213,12 @@ const FAKES: &[(&str, &str, Fake)] = &[
         let events = facts.carts.values_mut().find(added).expect("somebody added something");
         let again = events.clone();
         events.extend(again);
+    }),
+    ("I-CT, I-CA", "a guest's cart that went nowhere", |facts, _| {
+        let (id, events) = facts.carts.iter_mut().next().expect("somebody had a cart");
+        let merged = CartMerged { owner: "gst_1".into(), customer: "usr_1".into(), into: *id };
+        events.retain(|event| !matches!(event, CartEvent::CartConverted(_)));
+        events.push(CartEvent::CartMerged(merged));
     }),
 ];
 

@@ -64,6 +64,11 @@ impl Guard {
         Ok(cx.with_principal(principal))
     }
 
+    /// Who a token stands for that came inside a request, beside the caller's own; `None` when it does not count.
+    pub fn bearer(&self, token: &str) -> Option<Arc<Principal>> {
+        self.verifier.verify(token).ok()
+    }
+
     /// A token that does not count is refused also where none is needed: its owner should hear of it.
     fn principal(&self, cx: &Cx) -> Result<Option<Arc<Principal>>> {
         let Some(token) = cx.token() else { return Ok(None) };

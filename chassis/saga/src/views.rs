@@ -1,7 +1,7 @@
 //! The table of sagas: which are open, which wait for a person, and when each last moved. The runner finds
 //! its work here after a start and while running, so there is one path for both.
 use crate::Event;
-use souk_eventstore::{Recorded, Row, Statement, Table, View};
+use souk_eventstore::{Recorded, Row, Statement, StreamId, Table, View};
 use souk_kernel::Timestamp;
 
 const OPEN: &str = "open";
@@ -78,7 +78,12 @@ pub fn project(recorded: &Recorded, event: &Event, out: &mut Vec<Statement>) {
 /// The statement that wakes an open saga for which something else than its own event has changed what is
 /// outstanding.
 pub fn wake(recorded: &Recorded, saga: &'static str) -> Statement {
-    Statement::new(WAKE).arg(recorded.stream.as_str()).arg(saga).arg(recorded.position.get())
+    wake_other(recorded, &recorded.stream, saga)
+}
+
+/// As [`wake`], for a saga in another stream, which waits for what this event is about. Nothing where there is none.
+pub fn wake_other(recorded: &Recorded, stream: &StreamId, saga: &'static str) -> Statement {
+    Statement::new(WAKE).arg(stream.as_str()).arg(saga).arg(recorded.position.get())
 }
 
 fn update(recorded: &Recorded, event: &Event, status: &'static str, step: &str, reason: &str) -> Statement {

@@ -6,8 +6,12 @@ use serde::{Deserialize, Serialize};
 use souk_contracts::terms::{CartId, Market, OrderId, Sku};
 use souk_decider::{Aggregate, stored_events};
 use souk_kernel::{Code, Money, Rejection};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+
+mod merge;
+
+pub use merge::{Merge, Merging, merge};
 
 /// The most lines in a customer's cart.
 pub const LINES_MAX: usize = 100;
@@ -18,8 +22,10 @@ pub const OPS_MAX: usize = 1_000;
 /// The market of a cart whose owner has named none.
 pub const USUAL_MARKET: &str = "GB";
 
-/// Claims owner → active cart, until the cart is converted.
+/// Claims owner → active cart, until the cart is converted or merged.
 pub const ACTIVE_SCOPE: &str = "active_cart";
+/// Claims guest → the customer that the guest turned out to be, for ever: nobody else merges their carts.
+pub const GUEST_SCOPE: &str = "guest_customer";
 
 /// The catalog does not sell such a SKU.
 pub const UNKNOWN_SKU: &str = "UNKNOWN_SKU";
@@ -109,6 +115,47 @@ pub struct CartConverted {
     pub successor: Option<CartId>,
 }
 
+/// One line of a guest's cart, in a customer's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MergedLine {
+    /// The customer's line, new or known.
+    pub line: u32,
+    /// What.
+    pub sku: Sku,
+    /// How many more the customer's line has now; 0 when it was full.
+    pub quantity: u32,
+    /// How many of the guest's it could not take.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub left_out: u32,
+    /// What one cost when it was last added.
+    pub unit_price: Money,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(n: &u32) -> bool {
+    *n == 0
+}
+
+/// A customer's cart took in a guest's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LinesMerged {
+    /// The guest's cart.
+    pub from: CartId,
+    /// What it brought, line by line.
+    pub lines: Vec<MergedLine>,
+}
+
+/// A guest's cart went into a customer's and is closed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CartMerged {
+    /// The guest.
+    pub owner: Arc<str>,
+    /// The customer.
+    pub customer: Arc<str>,
+    /// The customer's cart.
+    pub into: CartId,
+}
+
 /// What happens to a cart.
 #[derive(Debug, Clone, PartialEq)]
 pub enum CartEvent {
@@ -124,6 +171,10 @@ pub enum CartEvent {
     CartCleared(CartCleared),
     /// The market was changed.
     MarketChanged(MarketChanged),
+    /// It took in a guest's.
+    LinesMerged(LinesMerged),
+    /// It went into a customer's.
+    CartMerged(CartMerged),
     /// It became an order.
     CartConverted(CartConverted),
 }
@@ -134,6 +185,8 @@ stored_events!(CartEvent {
     ItemRemoved: 1,
     CartCleared: 1,
     MarketChanged: 1,
+    LinesMerged: 1,
+    CartMerged: 1,
     CartConverted: 1,
 });
 
@@ -160,6 +213,8 @@ pub enum Cart {
     Active(Active),
     /// It became an order.
     Converted(CartConverted),
+    /// It went into a customer's.
+    Merged(CartMerged),
 }
 
 /// An open cart. Cheap to clone.
@@ -174,6 +229,8 @@ pub struct Active {
     /// Its lines by number.
     pub lines: Arc<Vec<Line>>,
     next_line: u32,
+    /// By line, how many a merge left out, until somebody sets or removes the line.
+    left_out: Arc<BTreeMap<u32, u32>>,
     ops: Arc<VecDeque<Op>>,
 }
 
@@ -190,7 +247,7 @@ impl Cart {
     pub fn active(&self) -> Option<&Active> {
         match self {
             Cart::Active(active) => Some(active),
-            Cart::Absent | Cart::Converted(_) => None,
+            Cart::Absent | Cart::Converted(_) | Cart::Merged(_) => None,
         }
     }
 }
@@ -203,7 +260,9 @@ impl Aggregate for Cart {
         match event {
             CartEvent::CartOpened(opened) => *self = Cart::Active(Active::of(opened)),
             CartEvent::CartConverted(converted) => *self = Cart::Converted(converted.clone()),
+            CartEvent::CartMerged(merged) => *self = Cart::Merged(merged.clone()),
             CartEvent::ItemAdded(_)
+            | CartEvent::LinesMerged(_)
             | CartEvent::QuantitySet(_)
             | CartEvent::ItemRemoved(_)
             | CartEvent::CartCleared(_)
@@ -224,6 +283,7 @@ impl Active {
             market: opened.market.clone(),
             lines: Arc::new(opened.lines.clone()),
             next_line: opened.next_line,
+            left_out: Arc::default(),
             ops: Arc::default(),
         }
     }
@@ -231,37 +291,59 @@ impl Active {
     fn evolve(&mut self, event: &CartEvent) {
         match event {
             CartEvent::ItemAdded(added) => self.added(added),
+            CartEvent::LinesMerged(merged) => merged.lines.iter().for_each(|line| self.merged(line)),
             CartEvent::QuantitySet(set) => {
+                Arc::make_mut(&mut self.left_out).remove(&set.line);
                 let lines = Arc::make_mut(&mut self.lines);
                 lines.iter_mut().filter(|l| l.line == set.line).for_each(|l| l.quantity = set.quantity);
             }
             CartEvent::ItemRemoved(removed) => {
-                Arc::make_mut(&mut self.lines).retain(|l| l.line != removed.line)
+                Arc::make_mut(&mut self.left_out).remove(&removed.line);
+                Arc::make_mut(&mut self.lines).retain(|l| l.line != removed.line);
             }
-            CartEvent::CartCleared(_) => self.lines = Arc::default(),
+            CartEvent::CartCleared(_) => (self.lines, self.left_out) = Default::default(),
             CartEvent::MarketChanged(changed) => self.market = changed.market.clone(),
-            CartEvent::CartOpened(_) | CartEvent::CartConverted(_) => {}
+            CartEvent::CartOpened(_) | CartEvent::CartConverted(_) | CartEvent::CartMerged(_) => {}
         }
     }
 
     fn added(&mut self, added: &ItemAdded) {
-        let lines = Arc::make_mut(&mut self.lines);
-        match lines.iter_mut().find(|line| line.line == added.line) {
-            Some(line) => {
-                line.quantity = line.quantity.saturating_add(added.quantity);
-                line.unit_price = added.unit_price;
-            }
-            None => {
-                let (sku, quantity, unit_price) = (added.sku.clone(), added.quantity, added.unit_price);
-                lines.push(Line { line: added.line, sku, quantity, unit_price });
-                self.next_line = self.next_line.max(added.line + 1);
-            }
-        }
+        let (sku, quantity, unit_price) = (added.sku.clone(), added.quantity, added.unit_price);
+        self.put(Line { line: added.line, sku, quantity, unit_price });
         let ops = Arc::make_mut(&mut self.ops);
         if ops.len() == OPS_MAX {
             ops.pop_front();
         }
         ops.push_back(Op { id: Arc::clone(&added.op_id), sku: added.sku.clone(), quantity: added.quantity });
+    }
+
+    fn merged(&mut self, merged: &MergedLine) {
+        let MergedLine { line, sku, quantity, left_out, unit_price } = merged.clone();
+        self.put(Line { line, sku, quantity, unit_price });
+        if left_out > 0 {
+            let all = Arc::make_mut(&mut self.left_out).entry(line).or_default();
+            *all = all.saturating_add(left_out);
+        }
+    }
+
+    /// Adds to the line of that number, or puts it in.
+    fn put(&mut self, more: Line) {
+        let lines = Arc::make_mut(&mut self.lines);
+        match lines.iter_mut().find(|line| line.line == more.line) {
+            Some(line) => {
+                line.quantity = line.quantity.saturating_add(more.quantity);
+                line.unit_price = more.unit_price;
+            }
+            None => {
+                self.next_line = self.next_line.max(more.line + 1);
+                lines.push(more);
+            }
+        }
+    }
+
+    /// How many of a line were left out by merges, as far as nobody has looked at it since.
+    pub fn left_out(&self, line: u32) -> u32 {
+        self.left_out.get(&line).copied().unwrap_or(0)
     }
 
     fn line(&self, line: u32) -> Option<&Line> {
@@ -312,7 +394,7 @@ pub struct Add {
 pub fn add(cart: &Cart, add: &Add) -> Result<Vec<CartEvent>, Rejection> {
     let mut events = Vec::new();
     let line = match cart {
-        Cart::Converted(_) => return Err(moved()),
+        Cart::Converted(_) | Cart::Merged(_) => return Err(moved()),
         Cart::Absent => {
             let (owner, market) = (Arc::clone(&add.owner), add.market.clone());
             let opened = CartOpened {
@@ -367,7 +449,7 @@ fn within_bounds(has: u32, more: u32, sku: &Sku) -> Result<(), Rejection> {
         .with("quantity", more))
 }
 
-/// Sets a line's quantity; 0 takes it out.
+/// Sets a line's quantity; 0 takes it out. Whoever sets a line that a merge cut short has seen that it did.
 ///
 /// # Errors
 /// `NOT_FOUND`, `QUANTITY_TOO_HIGH`, or `CART_MOVED` to the one who must look again.
@@ -378,7 +460,7 @@ pub fn set_quantity(cart: &Cart, line: u32, quantity: u32) -> Result<Vec<CartEve
     let active = changeable(cart)?;
     let Some(own) = active.line(line) else { return Err(no_line()) };
     within_bounds(0, quantity, &own.sku)?;
-    if own.quantity == quantity {
+    if own.quantity == quantity && active.left_out(line) == 0 {
         return Ok(Vec::new());
     }
     Ok(vec![CartEvent::QuantitySet(QuantitySet { line, quantity })])

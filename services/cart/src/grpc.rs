@@ -1,11 +1,14 @@
 //! Answers calls: parse, ask the others, commit, answer. The rules are in `domain`.
-use crate::domain::{self, ACTIVE_SCOPE, Active, Add, Cart, CartEvent, Line, USUAL_MARKET};
+use crate::domain::{
+    self, ACTIVE_SCOPE, Active, Add, Cart, CartEvent, GUEST_SCOPE, Line, Merge, USUAL_MARKET,
+};
 use crate::proto::{self, Offers, WantedItem};
 use crate::{effects, views};
 use souk_contracts::cart::v1::{self as pb, CartService};
 use souk_contracts::terms::{CartId, Market, Sku};
 use souk_eventstore::{CommitError, CommitId, Decision, Expected, Folded, Origin, StreamId, Work};
 use souk_host::Resources;
+use souk_identity::Kind;
 use souk_kernel::{Code, Error, Rejection};
 use souk_rpc::{BoxFuture, Cx, Result};
 use std::sync::Arc;
@@ -69,6 +72,19 @@ impl CartService for Carts {
             let cart = self.change(&cx, |cart| domain::clear(cart)).await?;
             let cart = cart.unwrap_or_else(|| proto::empty_cart(&usual_market()));
             Ok(pb::ClearCartResponse { cart: Some(cart) })
+        })
+    }
+
+    fn merge_guest_cart(
+        &self,
+        cx: Cx,
+        request: pb::MergeGuestCartRequest,
+    ) -> BoxFuture<'_, Result<pb::MergeGuestCartResponse>> {
+        Box::pin(async move {
+            let customer = customer(&cx)?;
+            let guest = self.guest(&proto::guest_token(request)?)?;
+            let cart = self.merge(&cx, &guest, &customer).await?;
+            Ok(pb::MergeGuestCartResponse { cart: Some(cart) })
         })
     }
 
@@ -147,6 +163,28 @@ impl Carts {
             })
         });
         self.settled(&stream, work).await
+    }
+
+    /// The guest whose session's token this is.
+    fn guest(&self, token: &str) -> Result<Arc<str>> {
+        let principal = self.own.guard.bearer(token).filter(|principal| principal.kind == Kind::Guest);
+        principal.map(|guest| guest.subject.as_str().into()).ok_or_else(|| Error::not_found("the guest"))
+    }
+
+    /// Takes the guest's cart into the customer's, both as they are at the commit; begins again when either is
+    /// another one by then. A guest who has no cart, because it was merged before, changes nothing.
+    async fn merge(&self, cx: &Cx, guest: &Arc<str>, customer: &Arc<str>) -> Result<pb::Cart> {
+        for _ in 0..ATTEMPTS_MAX {
+            let guest_cart = self.current(guest).await?.map(|(id, _)| id);
+            let current = self.current(customer).await?;
+            let cart_id = current.map_or_else(|| self.own.ids.new_id(), |(id, _)| id);
+            let merging = (guest.clone(), customer.clone());
+            let work = merging_work(self.work(cx), guest_cart, cart_id, merging);
+            let Some(cart) = self.settled(&StreamId::of::<Cart>(cart_id), work).await? else { continue };
+            let shown = self.shown(cx, &cart, None, None).await?;
+            return Ok(shown.unwrap_or_else(|| proto::empty_cart(&usual_market())));
+        }
+        Err(busy())
     }
 
     /// Changes the owner's cart by a rule that needs nothing else; `None` when there is no cart.
@@ -228,6 +266,47 @@ impl Carts {
 
 fn owner(cx: &Cx) -> Result<Arc<str>> {
     Ok(cx.principal()?.owner().into())
+}
+
+/// The caller, who must have signed in.
+fn customer(cx: &Cx) -> Result<Arc<str>> {
+    let principal = cx.principal()?;
+    match principal.kind {
+        Kind::Customer => Ok(principal.subject.as_str().into()),
+        Kind::Guest | Kind::Staff | Kind::Service => {
+            let message = "only a customer who has signed in can take in a guest's cart";
+            Err(Error::new(Code::PermissionDenied, "PERMISSION_DENIED", message))
+        }
+    }
+}
+
+/// One commit over both carts and the claims on them. Whoever merges a guest's cart first is that guest for ever.
+fn merging_work(
+    work: Work,
+    guest_cart: Option<CartId>,
+    cart_id: CartId,
+    (guest, customer): (Arc<str>, Arc<str>),
+) -> Work {
+    let into = StreamId::of::<Cart>(cart_id);
+    let from = guest_cart.map(|id| (id, StreamId::of::<Cart>(id)));
+    let work = work.read::<Cart>(&into).claim(GUEST_SCOPE, Arc::clone(&guest));
+    let work = from.iter().fold(work, |work, (_, from)| work.read::<Cart>(from));
+    work.decide(move |facts, _| {
+        if facts.claim(GUEST_SCOPE, &guest).is_some_and(|known| *known != *customer) {
+            return Err(Rejection::new("NOT_FOUND", "the guest was not found").code(Code::NotFound));
+        }
+        let Some((guest_cart, from)) = &from else { return Ok(Decision::new()) };
+        let (guest, customer) = (Arc::clone(&guest), Arc::clone(&customer));
+        let merge =
+            Merge { guest_cart: *guest_cart, guest: guest.clone(), cart_id, customer: customer.clone() };
+        let merging = domain::merge(&facts.state::<Cart>(from), &facts.state::<Cart>(&into), &merge)?;
+        Ok(Decision::new()
+            .append(from, Expected::Exists, vec![CartEvent::CartMerged(merging.merged)])
+            .append(&into, Expected::Any, merging.events)
+            .release(ACTIVE_SCOPE, guest.clone())
+            .hold(ACTIVE_SCOPE, customer.clone(), cart_id.to_string())
+            .hold(GUEST_SCOPE, guest, customer))
+    })
 }
 
 fn usual_market() -> Market {

@@ -1,19 +1,19 @@
 //! Carts: what visitors mean to buy. One active cart per owner. It promises neither price nor stock; a quote
 //! does, and the order made of it converts the cart.
 //!
-//! Deliberately not here: prices (catalog), stock (inventory), promises (order). Merging a guest's cart into a
-//! customer's waits until there are customers' accounts.
+//! Deliberately not here: prices (catalog), stock (inventory), promises (order).
 
 pub mod domain;
 mod effects;
 mod grpc;
 pub mod invariants;
 mod proto;
+pub mod published;
 mod reactions;
 mod views;
 
 use souk_contracts::cart::v1 as pb;
-use souk_eventstore::View;
+use souk_eventstore::{Publish, View};
 use souk_host::{Process, Resources, Service};
 use souk_rpc::Bound;
 use std::sync::Arc;
@@ -32,6 +32,10 @@ impl Service for Carts {
 
     fn views(&self) -> Vec<View> {
         vec![views::CARTS]
+    }
+
+    fn publish(&self) -> Option<Publish> {
+        Some(published::publish())
     }
 
     fn serve(&self, own: &Resources) -> Vec<Bound> {

@@ -1,6 +1,6 @@
 //! Protobuf ↔ domain. Reading collects *all* faulty fields; showing a cart puts it beside what the catalog and
 //! inventory say now, with everything that is wrong.
-use crate::domain::{Active, Line, Ordered};
+use crate::domain::{Active, Line, Ordered, QUANTITY_MAX};
 use souk_contracts::cart::v1 as pb;
 use souk_contracts::catalog::v1::SoldVariant;
 use souk_contracts::order::v1::OrderConfirmed;
@@ -47,6 +47,15 @@ pub fn market(text: &str) -> Result<Option<Market>, Invalid> {
 
 fn optional_market(text: &str, invalid: &mut Invalid) -> Option<Market> {
     if text.is_empty() { None } else { invalid.take("market", Market::try_new(text)) }
+}
+
+/// Reads the token of the guest whose cart shall be merged. Whether it counts is asked elsewhere.
+pub fn guest_token(request: pb::MergeGuestCartRequest) -> Result<String, Invalid> {
+    let mut invalid = Invalid::new();
+    if request.guest_token.is_empty() {
+        invalid.add("guestToken", "must be the token of the guest's session");
+    }
+    invalid.finish(Some(request.guest_token))
 }
 
 /// Reads the cart that another service asks for.
@@ -110,7 +119,7 @@ pub fn cart(active: &Active, version: u64, offers: &Offers) -> pb::Cart {
         let sum = price.and_then(|price| added(subtotal, price, own.quantity));
         subtotal = sum.or(subtotal);
         let buyable = price.filter(|_| sum.is_some());
-        lines.push(line(own, price, buyable, offers));
+        lines.push(line(own, active.left_out(own.line), price, buyable, offers));
     }
     pb::Cart {
         cart_id: active.id.to_string(),
@@ -129,7 +138,13 @@ fn added(subtotal: Option<Money>, price: Money, quantity: u32) -> Option<Money> 
     }
 }
 
-fn line(own: &Line, price: Option<Money>, buyable: Option<Money>, offers: &Offers) -> pb::CartLine {
+fn line(
+    own: &Line,
+    left_out: u32,
+    price: Option<Money>,
+    buyable: Option<Money>,
+    offers: &Offers,
+) -> pb::CartLine {
     let available = offers.available(&own.sku);
     pb::CartLine {
         line: own.line,
@@ -139,12 +154,13 @@ fn line(own: &Line, price: Option<Money>, buyable: Option<Money>, offers: &Offer
         unit_price_now: buyable.map(Into::into),
         unit_price_when_added: Some(own.unit_price.into()),
         available,
-        issues: issues(own, price, buyable, available, offers),
+        issues: issues(own, left_out, price, buyable, available, offers),
     }
 }
 
 fn issues(
     own: &Line,
+    left_out: u32,
     price: Option<Money>,
     buyable: Option<Money>,
     available: i64,
@@ -163,6 +179,12 @@ fn issues(
     if let Some(now) = buyable.filter(|now| *now != own.unit_price) {
         issues
             .push(issue(pb::IssueKind::PriceChanged, format!("it was {} and is {now} now", own.unit_price)));
+    }
+    if left_out > 0 {
+        let detail = format!(
+            "a line can have at most {QUANTITY_MAX} pieces; {left_out} of the guest's cart were left out"
+        );
+        issues.push(issue(pb::IssueKind::QuantityCapped, detail));
     }
     if (0..i64::from(own.quantity)).contains(&available) {
         issues.push(issue(pb::IssueKind::InsufficientStock, format!("only {available} are available")));
@@ -237,6 +259,8 @@ mod tests {
             add_item(pb::AddItemRequest { quantity: u32::MAX, ..request() }).is_ok(),
             "a rule's business"
         );
+        let no_token = guest_token(pb::MergeGuestCartRequest::default()).expect_err("no token");
+        assert_eq!(no_token.fields()[0].field, "guestToken");
         assert_eq!(cart_id("ord_x").expect_err("no cart").fields()[0].field, "cartId");
     }
 

@@ -19,9 +19,9 @@ pub const CARTS: View = View {
 fn project(recorded: &Recorded, out: &mut Vec<Statement>) {
     const OPENED: &str = "INSERT INTO {active_cart} (owner, cart_id) VALUES ($1, $2) \
          ON CONFLICT (owner) DO UPDATE SET cart_id = excluded.cart_id";
-    const CONVERTED: &str = "DELETE FROM {active_cart} WHERE owner = $1 AND cart_id = $2";
+    const CLOSED: &str = "DELETE FROM {active_cart} WHERE owner = $1 AND cart_id = $2";
     // Most events change nothing here; their kind says so without reading them.
-    if !matches!(recorded.kind.as_ref(), "CartOpened" | "CartConverted") {
+    if !matches!(recorded.kind.as_ref(), "CartOpened" | "CartConverted" | "CartMerged") {
         return;
     }
     let Some(event) = recorded.of::<Cart>() else { return };
@@ -30,12 +30,16 @@ fn project(recorded: &Recorded, out: &mut Vec<Statement>) {
             out.push(Statement::new(OPENED).arg(&opened.owner).arg(opened.cart_id.to_string()));
         }
         CartEvent::CartConverted(converted) => {
-            out.push(Statement::new(CONVERTED).arg(&converted.owner).arg(recorded.stream.id()));
+            out.push(Statement::new(CLOSED).arg(&converted.owner).arg(recorded.stream.id()));
+        }
+        CartEvent::CartMerged(merged) => {
+            out.push(Statement::new(CLOSED).arg(&merged.owner).arg(recorded.stream.id()));
         }
         CartEvent::ItemAdded(_)
         | CartEvent::QuantitySet(_)
         | CartEvent::ItemRemoved(_)
         | CartEvent::CartCleared(_)
+        | CartEvent::LinesMerged(_)
         | CartEvent::MarketChanged(_) => {}
     }
 }

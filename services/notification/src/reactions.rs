@@ -262,6 +262,7 @@ pub fn what(kind: &str) -> Option<&'static str> {
         "ReturnReceived" => "return.received",
         "ReturnResolved" => "return.resolved",
         "ReturnExpired" => "return.expired",
+        "ReturnArrivedLate" => "return.arrived_late",
         _ => return None,
     })
 }
@@ -281,7 +282,7 @@ pub fn news(kind: &str, data: &[u8]) -> Result<News, Invalid> {
             let more = [("shipment_id", shipment_id), ("tracking_code", tracking_code), ("carrier", carrier)];
             sale(what, order_id, subject, more)
         }
-        "return.approved" | "return.received" | "return.expired" => {
+        "return.approved" | "return.received" | "return.expired" | "return.arrived_late" => {
             let GoodsBack { return_id, order_id, subject } = read(data)?;
             sale(what, order_id, subject, [("return_id", return_id)])
         }
@@ -289,11 +290,7 @@ pub fn news(kind: &str, data: &[u8]) -> Result<News, Invalid> {
             let order::ReturnRejected { return_id, order_id, subject, reason } = read(data)?;
             sale(what, order_id, subject, [("return_id", return_id), ("reason", code(&reason))])
         }
-        "return.resolved" => {
-            let order::ReturnResolved { return_id, order_id, subject, refund, .. } = read(data)?;
-            let refund = amount("refund", refund.as_ref())?;
-            sale(what, order_id, subject, [("return_id", return_id), ("refund", refund)])
-        }
+        "return.resolved" => resolved(read(data)?),
         _ => {
             let Sale { order_id, subject } = read(data)?;
             sale(what, order_id, subject, [])
@@ -318,6 +315,26 @@ fn awaiting(message: SaleReason) -> Result<News, Invalid> {
         return sale("order.answer_needed", order_id, subject, [("total", total)]);
     }
     sale("order.awaiting_customer", order_id, subject, [("action_url", action_url)])
+}
+
+/// A return ends in four ways: for money, for something else, for money because something else was not to be had,
+/// and for nothing.
+fn resolved(message: order::ReturnResolved) -> Result<News, Invalid> {
+    let order::ReturnResolved { return_id, order_id, subject, refund, outcome, .. } = message;
+    let return_id = ("return_id", return_id);
+    if outcome == "DECLINED" {
+        return sale("return.declined", order_id, subject, [return_id]);
+    }
+    let refund = ("refund", amount("refund", refund.as_ref())?);
+    if outcome == "EXCHANGED" {
+        let instead = ("exchange_order_id", message.exchange_order_id);
+        return sale("return.exchanged", order_id, subject, [return_id, instead, refund]);
+    }
+    if !message.not_exchanged.is_empty() {
+        let reason = ("reason", code(&message.not_exchanged));
+        return sale("return.not_exchanged", order_id, subject, [return_id, reason, refund]);
+    }
+    sale("return.resolved", order_id, subject, [return_id, refund])
 }
 
 /// An empty fact is none: a text that needs it must not be told with a blank.
@@ -375,10 +392,22 @@ mod tests {
             subject: subject.clone(),
             refund,
             outcome: "REFUNDED".into(),
+            ..order::ReturnResolved::default()
         };
         let read = told("ReturnResolved", resolved.encode_to_vec());
         assert_eq!((read.what, &*read.subject), ("return.resolved", "gst_1"));
         assert_eq!((&*read.facts["return_id"], &*read.facts["refund"]), ("rtn_1", "2.50 GBP"));
+        let (outcome, exchange_order_id) = ("EXCHANGED".to_owned(), "ord_2".to_owned());
+        let exchanged = order::ReturnResolved { outcome, exchange_order_id, ..resolved.clone() };
+        let read = told("ReturnResolved", exchanged.encode_to_vec());
+        assert_eq!((read.what, &*read.facts["exchange_order_id"]), ("return.exchanged", "ord_2"));
+        let not_exchanged = "INSUFFICIENT_STOCK".to_owned();
+        let refunded = order::ReturnResolved { not_exchanged, ..resolved.clone() };
+        let read = told("ReturnResolved", refunded.encode_to_vec());
+        assert_eq!((read.what, &*read.facts["reason"]), ("return.not_exchanged", "INSUFFICIENT_STOCK"));
+        let declined = order::ReturnResolved { outcome: "DECLINED".into(), refund: None, ..resolved };
+        let read = told("ReturnResolved", declined.encode_to_vec());
+        assert_eq!((read.what, read.facts.contains_key("refund")), ("return.declined", false));
         let rejected = order::ReturnRejected {
             return_id: return_id.clone(),
             order_id: order_id.clone(),
@@ -388,7 +417,7 @@ mod tests {
         let read = told("ReturnRejected", rejected.encode_to_vec());
         assert_eq!(read.facts["reason"], "OTHER");
         let expired = order::ReturnExpired { return_id, order_id, subject };
-        for kind in ["ReturnExpired", "ReturnApproved", "ReturnReceived"] {
+        for kind in ["ReturnExpired", "ReturnApproved", "ReturnReceived", "ReturnArrivedLate"] {
             assert_eq!(told(kind, expired.encode_to_vec()).facts["order_id"], "ord_1");
         }
     }

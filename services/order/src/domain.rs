@@ -3,6 +3,7 @@
 //!
 //! Deliberately absent: free text of customers and anything else personal. A subject is an opaque id.
 pub mod errand;
+pub mod exchange;
 pub mod order;
 pub mod quote;
 pub mod returns;
@@ -67,6 +68,9 @@ pub struct Terms {
     pub promotions: Vec<Promotion>,
     /// When the catalog said all this.
     pub priced_at: Timestamp,
+    /// What stands in for the money of a sale that replaces pieces which came back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exchange: Option<exchange::Exchange>,
 }
 
 /// The rate that shipping promised, and where it goes as far as tax cares.
@@ -123,11 +127,14 @@ impl Line {
     }
 }
 
-/// The total of a sale: its lines, and its shipping.
+/// What is to be paid for a sale: its lines and its shipping, less what pieces are worth that it is exchanged for.
 pub fn sum(lines: &[Line], terms: Option<&Terms>, currency: Currency) -> Result<Money, MoneyError> {
     let tax_inclusive = terms.is_some_and(|terms| terms.tax_inclusive);
     let shipping = Money::new(terms.map_or(0, Terms::shipping_total_minor), currency);
-    lines.iter().try_fold(shipping, |sum, line| sum.plus(line.total(currency, tax_inclusive)?))
+    let whole =
+        lines.iter().try_fold(shipping, |sum, line| sum.plus(line.total(currency, tax_inclusive)?))?;
+    let exchange = terms.and_then(|terms| terms.exchange.as_ref());
+    whole.minus(Money::new(exchange.map_or(0, |exchange| exchange.value_minor), currency))
 }
 
 /// The sum does not fit in 64 bits of minor units.

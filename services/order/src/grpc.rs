@@ -1,4 +1,5 @@
 //! The service as it is called: read the request, commit or query, answer.
+mod keys;
 mod life;
 mod returns;
 mod watch;
@@ -11,24 +12,21 @@ use crate::effects::{Destination, Effects};
 use crate::proto::{self, Deal, Page, Wish};
 use crate::{place, views};
 use futures_util::StreamExt;
-use prost::Message;
+use keys::{KeyUse, key_of, key_reused, same_request};
 use souk_contracts::order::v1::{self as pb, OrderService};
 use souk_contracts::terms::{OrderId, Quantity, QuoteId, Sku};
 use souk_eventstore::{
-    CommitError, CommitId, Decision, EventStore, Expected, Folded, Once, OnceRecord, Origin, StreamId, Timer,
-    Work,
+    CommitError, CommitId, Decision, EventStore, Expected, Folded, Origin, StreamId, Work,
 };
 use souk_host::Resources;
 use souk_identity::Principal;
-use souk_kernel::{Code, Error, Ids, Invalid, Money, Rejection, Timestamp};
+use souk_kernel::{Error, Ids, Invalid, Money, Rejection, Timestamp};
 use souk_rpc::{BoxFuture, BoxStream, Cx};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a quote holds.
 pub const QUOTE_TTL: Duration = Duration::from_secs(15 * 60);
-/// How long an idempotency key is remembered.
-const KEY_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 /// The roles that may sell, and those that may look after the orders of others.
 const SELLS: &str = "sales";
 const LOOKS_AFTER: &[&str] = &["support", "admin"];
@@ -375,61 +373,12 @@ impl Placing {
             partial_policy: self.partial_policy,
         };
         let placed = order::place(&Order::default(), offer, &place, now);
-        let deadline = Timer {
-            key: place::deadline_key(self.order_id).into(),
-            kind: place::DEADLINE_TIMER.into(),
-            due: place::deadline(now),
-            generation: 1,
-            payload: self.order_id.to_string(),
-        };
         Ok(Decision::new()
             .append(&self.quote, Expected::Exists, accepted)
             .append(order, Expected::NoStream, placed)
-            .set_timer(deadline)
+            .set_timer(place::deadline_timer(self.order_id, now))
             .record_once(self.once.record(&self.order_id.to_string(), now)))
     }
-}
-
-/// An idempotency key with the request that it came with.
-struct KeyUse {
-    principal: Arc<str>,
-    method: &'static str,
-    key: Arc<str>,
-    request_hash: String,
-}
-
-impl KeyUse {
-    fn record(&self, response: &str, now: Timestamp) -> Once {
-        Once {
-            principal: self.principal.clone(),
-            method: self.method.into(),
-            key: self.key.clone(),
-            request_hash: self.request_hash.clone(),
-            response: response.to_owned(),
-            expires: now.plus(KEY_TTL),
-        }
-    }
-}
-
-fn key_of(principal: &Principal, method: &'static str, key: &str, request: &impl Message) -> KeyUse {
-    KeyUse {
-        principal: principal.subject.as_str().into(),
-        method,
-        key: key.into(),
-        request_hash: sha256_hex(&request.encode_to_vec()),
-    }
-}
-
-fn same_request(known: &OnceRecord, request_hash: &str) -> Result<(), Rejection> {
-    if known.request_hash == request_hash {
-        return Ok(());
-    }
-    Err(key_reused())
-}
-
-fn key_reused() -> Rejection {
-    let reused = "this idempotency key came with another request before";
-    Rejection::new("IDEMPOTENCY_KEY_REUSED", reused).code(Code::InvalidArgument)
 }
 
 fn caller(principal: &Principal) -> Caller {
@@ -447,7 +396,11 @@ fn origin(cx: &Cx, principal: &Principal) -> Origin {
         .trace(cx.trace().traceparent())
 }
 
-fn hash_of<'a>(subject: &str, lines: impl Iterator<Item = (&'a Sku, Quantity, i64)>, total: Money) -> String {
+pub(crate) fn hash_of<'a>(
+    subject: &str,
+    lines: impl Iterator<Item = (&'a Sku, Quantity, i64)>,
+    total: Money,
+) -> String {
     sha256_hex(&quote::canonical(subject, lines, total))
 }
 
@@ -670,6 +623,22 @@ impl OrderService for Orders {
         Box::pin(async move {
             Ok(pb::RecordReturnResponse { r#return: Some(self.record_return(cx, request).await?) })
         })
+    }
+
+    fn list_return_queue(
+        &self,
+        _cx: Cx,
+        request: pb::ListReturnQueueRequest,
+    ) -> BoxFuture<'_, Result<pb::ListReturnQueueResponse, Error>> {
+        Box::pin(self.list_return_queue(request))
+    }
+
+    fn get_return_options(
+        &self,
+        cx: Cx,
+        request: pb::GetReturnOptionsRequest,
+    ) -> BoxFuture<'_, Result<pb::GetReturnOptionsResponse, Error>> {
+        Box::pin(self.get_return_options(cx, request))
     }
 
     fn list_returns(

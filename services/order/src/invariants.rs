@@ -105,7 +105,7 @@ pub fn returns_fit(order: &Order) -> bool {
     let money_fits =
         returns.refunded_minor <= returns.settled_minor && returns.settled_minor <= order.taken_minor();
     let all_back_is_all_money = !(returns.is_all_back && order.parcels().iter().all(|parcel| parcel.is_paid))
-        || returns.settled_minor == order.total().map_or(0, |total| total.minor_units());
+        || returns.settled_minor == order.value_minor();
     pieces_fit && money_fits && all_back_is_all_money
 }
 

@@ -74,7 +74,8 @@ impl Service for OrderHouse {
         // Errands are few, and nobody waits for them at a counter.
         let errands = Options { look_at_most_every: self.sagas.backoff_first, ..self.sagas.clone() };
         let waiting = effects.waiting();
-        let returns = ReturnEffects { effects: effects.clone(), store: own.store.clone() };
+        let returns =
+            ReturnEffects { effects: effects.clone(), store: own.store.clone(), ids: own.ids.clone() };
         let returns = sagas.beside(returns, errands.clone());
         let errands = sagas.beside(ErrandEffects(effects), errands);
         let orders = Orders::new(own, self.quote_ttl, self.windows);

@@ -10,6 +10,7 @@ use crate::domain::order::{
 };
 use souk_contracts::terms::OrderId;
 use souk_decider::Aggregate;
+use souk_eventstore::Timer;
 use souk_kernel::Timestamp;
 use souk_saga::{Definition, Event, Intent, Outcome, Phase};
 use std::sync::{Arc, LazyLock};
@@ -69,6 +70,17 @@ pub fn definition_of(placed: &OrderPlaced) -> &'static Definition {
 /// The key of an order's deadline timer.
 pub fn deadline_key(order_id: OrderId) -> String {
     format!("{DEADLINE_TIMER}/{order_id}")
+}
+
+/// The timer that ends the time of an order that is placed at `now`.
+pub fn deadline_timer(order_id: OrderId, now: Timestamp) -> Timer {
+    Timer {
+        key: deadline_key(order_id).into(),
+        kind: DEADLINE_TIMER.into(),
+        due: deadline(now),
+        generation: 1,
+        payload: order_id.to_string(),
+    }
 }
 
 /// When the deadline of an order placed at `now` is.

@@ -389,6 +389,8 @@ pub fn order(order: &Order) -> Option<pb::Order> {
         captured: Some(captured(order, currency).into()),
         cancel_refused: order.cancel_refused().unwrap_or_default().to_owned(),
         attention_reasons: order.attention().iter().map(|(_, reason)| reason.clone()).collect(),
+        exchange_of_return_id: order.exchange().map(|of| of.return_id.to_string()).unwrap_or_default(),
+        exchange_value: order.exchange().and_then(|of| sums.money(of.value_minor)),
     })
 }
 

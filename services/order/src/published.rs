@@ -3,7 +3,7 @@
 use crate::domain::order::{
     Awaits, OrderAwaitingCustomer, OrderConfirmed, OrderEvent, OrderLineCancelled, ParcelShipped,
 };
-use crate::domain::returns::{End, Return, ReturnEvent, Whose};
+use crate::domain::returns::{End, Return, ReturnEvent, ReturnResolved, Whose};
 use prost::Message;
 use souk_contracts::order::v1 as pb;
 use souk_contracts::terms::OrderId;
@@ -31,6 +31,7 @@ pub const RETURN_REJECTED: &str = "souk.order.v1.ReturnRejected";
 pub const RETURN_RECEIVED: &str = "souk.order.v1.ReturnReceived";
 pub const RETURN_RESOLVED: &str = "souk.order.v1.ReturnResolved";
 pub const RETURN_EXPIRED: &str = "souk.order.v1.ReturnExpired";
+pub const RETURN_ARRIVED_LATE: &str = "souk.order.v1.ReturnArrivedLate";
 
 /// What the store asks in each commit.
 pub fn publish() -> Publish {
@@ -133,19 +134,14 @@ fn of_return(event: &ReturnEvent) -> Option<PublicEvent> {
         }
         ReturnEvent::ReturnReceived(event) => (RETURN_RECEIVED, received(&event.whose)),
         ReturnEvent::ReturnRecorded(event) => (RETURN_RECEIVED, received(&event.whose)),
-        ReturnEvent::ReturnResolved(event) => {
-            let (return_id, order_id, subject) = of_whom(&event.whose);
-            let (refund, outcome) = match event.end {
-                End::Refunded { refund } => (Some(refund.into()), "REFUNDED"),
-                End::Declined => (None, "DECLINED"),
-            };
-            let outcome = outcome.to_owned();
-            let message = pb::ReturnResolved { return_id, order_id, subject, refund, outcome };
-            (RETURN_RESOLVED, message.encode_to_vec())
-        }
+        ReturnEvent::ReturnResolved(event) => (RETURN_RESOLVED, resolved(event).encode_to_vec()),
         ReturnEvent::ReturnExpired(event) => {
             let (return_id, order_id, subject) = of_whom(&event.whose);
             (RETURN_EXPIRED, pb::ReturnExpired { return_id, order_id, subject }.encode_to_vec())
+        }
+        ReturnEvent::ReturnArrivedLate(event) => {
+            let (return_id, order_id, subject) = of_whom(&event.whose);
+            (RETURN_ARRIVED_LATE, pb::ReturnArrivedLate { return_id, order_id, subject }.encode_to_vec())
         }
         ReturnEvent::ReturnCancelled(_)
         | ReturnEvent::ReturnLabelIssued(_)
@@ -153,6 +149,24 @@ fn of_return(event: &ReturnEvent) -> Option<PublicEvent> {
         | ReturnEvent::ReturnMoved(_) => return None,
     };
     Some(PublicEvent { kind, data })
+}
+
+fn resolved(event: &ReturnResolved) -> pb::ReturnResolved {
+    let (return_id, order_id, subject) = of_whom(&event.whose);
+    let (refund, outcome, instead) = match event.end {
+        End::Refunded { refund } => (Some(refund.into()), "REFUNDED", String::new()),
+        End::Exchanged { order_id, refund } => (Some(refund.into()), "EXCHANGED", order_id.to_string()),
+        End::Declined => (None, "DECLINED", String::new()),
+    };
+    pb::ReturnResolved {
+        return_id,
+        order_id,
+        subject,
+        refund,
+        outcome: outcome.to_owned(),
+        exchange_order_id: instead,
+        not_exchanged: event.not_exchanged.as_deref().unwrap_or_default().to_owned(),
+    }
 }
 
 fn of_whom(whose: &Whose) -> (String, String, String) {

@@ -158,7 +158,14 @@ impl Reactor for ReturnParcels {
                 return Ok(decision);
             }
             let decision = decision.cancel_timer(returns::expiry_key(return_id));
-            Ok(decision.append(&stream, Expected::Exists, decided.events))
+            let decision = decision.append(&stream, Expected::Exists, decided.events);
+            Ok(match back.whose().filter(|_| !decided.to_order.is_empty()) {
+                Some(whose) => {
+                    let order = StreamId::of::<Order>(whose.order_id);
+                    decision.append(&order, Expected::Exists, decided.to_order)
+                }
+                None => decision,
+            })
         }))
     }
 }

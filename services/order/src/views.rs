@@ -1,15 +1,17 @@
 //! The read models: the list of orders by subject, quotes by external reference, and the sagas' table.
 use crate::domain::errand::{Errand, ErrandEvent};
+use crate::domain::exchange;
 use crate::domain::order::{
     Awaits, CAPTURE_REFUSED, Dispute, ERRAND_STUCK, Fulfilment, Label, MoneyFacts, Obstacles, Order,
-    OrderEvent, OrderPlaced, Payment, SAGA_STUCK, Whereabouts, ends_wait, money_moved,
+    OrderEvent, OrderPlaced, Payment, RETURN_ARRIVED_LATE, ReturnClosed, ReturnOpened, SAGA_STUCK,
+    Whereabouts, ends_wait, money_moved,
 };
 use crate::domain::quote::{Quote, QuoteEvent};
-use crate::domain::returns::{Return, ReturnEvent};
+use crate::domain::returns::{Return, ReturnEvent, Status as At};
 use crate::invariants::Listed;
 use souk_contracts::order::v1 as pb;
-use souk_contracts::terms::{OrderId, QuoteId};
-use souk_eventstore::{Recorded, Row, Statement, Table, View};
+use souk_contracts::terms::{OrderId, QuoteId, ReturnId};
+use souk_eventstore::{Recorded, Row, Statement, StreamId, Table, View};
 use souk_kernel::{Currency, Money, Timestamp};
 use souk_rpc::time;
 
@@ -38,6 +40,25 @@ const EXTERNAL_REFS: &[Table] = &[Table {
     ddl: "CREATE TABLE {name} (external_ref TEXT PRIMARY KEY, quote_id TEXT NOT NULL)",
     indexes: &[],
 }];
+
+const RETURNS: &[Table] = &[Table {
+    name: "returns",
+    ddl: "CREATE TABLE {name} (return_id TEXT PRIMARY KEY, order_id TEXT NOT NULL, status TEXT NOT NULL, \
+          is_open BIGINT NOT NULL)",
+    indexes: &[
+        "CREATE INDEX {name}_status ON {name} (status, return_id)",
+        "CREATE INDEX {name}_open ON {name} (is_open, return_id)",
+    ],
+}];
+
+const INSERT_RETURN: &str =
+    "INSERT INTO {returns} (return_id, order_id, status, is_open) VALUES ($1, $2, $3, 1)";
+const MOVE_RETURN: &str = "UPDATE {returns} SET status = $2, is_open = $3 WHERE return_id = $1";
+const MOVE_RETURN_FROM: &str = "UPDATE {returns} SET status = $2 WHERE return_id = $1 AND status = $3";
+const RETURNS_AT: &str = "SELECT return_id, status FROM {returns} WHERE status = $1 AND return_id > $2 \
+     ORDER BY return_id LIMIT $3";
+const RETURNS_OPEN: &str = "SELECT return_id, status FROM {returns} WHERE is_open = $1 AND return_id > $2 \
+     ORDER BY return_id LIMIT $3";
 
 const INSERT_ORDER: &str = "INSERT INTO {orders} (order_id, subject, quote_id, status, payment, reason, \
      cancel_asked, needs_attention, sequence, total_minor, currency, market, external_ref, placed_at, detail, \
@@ -95,6 +116,7 @@ const AFTER_THE_NEWEST: &str = "ord_z";
 pub fn views() -> Vec<View> {
     vec![
         View { name: "orders", version: 3, tables: ORDERS, project: project_orders },
+        View { name: "returns", version: 1, tables: RETURNS, project: project_returns },
         View { name: "external_refs", version: 1, tables: EXTERNAL_REFS, project: project_refs },
         souk_saga::views::view(project_sagas),
     ]
@@ -103,6 +125,12 @@ pub fn views() -> Vec<View> {
 fn project_sagas(recorded: &Recorded, out: &mut Vec<Statement>) {
     match recorded.of::<Order>().as_deref() {
         Some(OrderEvent::SagaMoved(moved)) => souk_saga::views::project(recorded, moved, out),
+        Some(OrderEvent::OrderConfirmed(confirmed)) => {
+            out.extend(wake_return(recorded, confirmed.order_id, Some(confirmed.quote_id)));
+        }
+        Some(OrderEvent::OrderRejected(rejected)) => {
+            out.extend(wake_return(recorded, rejected.order_id, None))
+        }
         // Nothing of the sale was outstanding while the customer was asked.
         Some(OrderEvent::RemainderAccepted(_)) => {
             out.push(souk_saga::views::wake(recorded, crate::place::NAME));
@@ -110,8 +138,6 @@ fn project_sagas(recorded: &Recorded, out: &mut Vec<Statement>) {
         Some(
             OrderEvent::OrderPlaced(_)
             | OrderEvent::OrderAwaitingCustomer(_)
-            | OrderEvent::OrderConfirmed(_)
-            | OrderEvent::OrderRejected(_)
             | OrderEvent::CancelRequested(_)
             | OrderEvent::CancelRefused(_)
             | OrderEvent::OrderCancelled(_)
@@ -143,6 +169,15 @@ fn project_sagas(recorded: &Recorded, out: &mut Vec<Statement>) {
     }
 }
 
+/// A return waits for what becomes of the order that replaces it. Of a sale that was confirmed the quote's id tells
+/// whether it is one.
+fn wake_return(recorded: &Recorded, order_id: OrderId, quote_id: Option<QuoteId>) -> Option<Statement> {
+    let return_id = exchange::return_of(order_id);
+    let may_wait = quote_id.is_none_or(|quote_id| quote_id == exchange::quote_of(return_id));
+    let stream = StreamId::of::<Return>(return_id);
+    may_wait.then(|| souk_saga::views::wake_other(recorded, &stream, crate::returns::SETTLE))
+}
+
 fn project_refs(recorded: &Recorded, out: &mut Vec<Statement>) {
     let Some(event) = recorded.of::<Quote>() else { return };
     match &*event {
@@ -151,6 +186,58 @@ fn project_refs(recorded: &Recorded, out: &mut Vec<Statement>) {
         }
         QuoteEvent::QuoteCreated(_) | QuoteEvent::QuoteRenewed(_) | QuoteEvent::QuoteAccepted(_) => {}
     }
+}
+
+fn project_returns(recorded: &Recorded, out: &mut Vec<Statement>) {
+    let Some(event) = recorded.of::<Return>() else { return };
+    let id = recorded.stream.id();
+    let word = crate::proto::returns::status_name;
+    let begin = |order_id: OrderId, at: At| {
+        Some(Statement::new(INSERT_RETURN).arg(id).arg(order_id.to_string()).arg(word(at)))
+    };
+    let to = |at: At| Some(Statement::new(MOVE_RETURN).arg(id).arg(word(at)).arg(i64::from(at.is_open())));
+    let from =
+        |before: At, at: At| Some(Statement::new(MOVE_RETURN_FROM).arg(id).arg(word(at)).arg(word(before)));
+    out.extend(match &*event {
+        ReturnEvent::ReturnRequested(asked) => begin(asked.whose.order_id, At::Requested),
+        ReturnEvent::ReturnRecorded(told) => begin(told.whose.order_id, At::Inspected),
+        ReturnEvent::ReturnApproved(_) => to(At::Approved),
+        ReturnEvent::ReturnRejected(_) => to(At::Rejected),
+        ReturnEvent::ReturnCancelled(_) => to(At::Cancelled),
+        ReturnEvent::ReturnLabelIssued(_) => from(At::Approved, At::LabelIssued),
+        ReturnEvent::ReturnReceived(_) => to(At::Received),
+        ReturnEvent::ReturnInspected(_) => to(At::Inspected),
+        ReturnEvent::ReturnResolved(resolved) => to(At::of_end(resolved.end)),
+        ReturnEvent::ReturnExpired(_) => to(At::Expired),
+        ReturnEvent::ReturnArrivedLate(_) => to(At::ArrivedLate),
+        // The stock is booked, by itself or by hand.
+        ReturnEvent::ReturnMoved(souk_saga::Event::StepDone { step, .. })
+            if step == crate::returns::RESTOCK =>
+        {
+            from(At::Inspected, At::Refunding)
+        }
+        ReturnEvent::ReturnMoved(souk_saga::Event::Intervened { step, operation, .. })
+            if step == crate::returns::RESTOCK && *operation == souk_saga::Operation::Skip =>
+        {
+            from(At::Inspected, At::Refunding)
+        }
+        ReturnEvent::ReturnMoved(_) => None,
+    });
+}
+
+/// The returns behind `after` that stand there, or all that are not at their end; the oldest first.
+pub fn queue(at: Option<At>, after: Option<&ReturnId>, limit: u32) -> Statement {
+    let after = after.map(ToString::to_string).unwrap_or_default();
+    let statement = match at {
+        Some(at) => Statement::new(RETURNS_AT).arg(crate::proto::returns::status_name(at)),
+        None => Statement::new(RETURNS_OPEN).arg(1i64),
+    };
+    statement.arg(after).arg(limit)
+}
+
+/// Reads a row of [`queue`]: which return, and where the list says that it is.
+pub fn queue_row(row: &Row) -> Option<(ReturnId, String)> {
+    Some((row.text(0).parse().ok()?, row.text(1).to_owned()))
 }
 
 fn project_orders(recorded: &Recorded, out: &mut Vec<Statement>) {
@@ -245,7 +332,12 @@ fn project_after(recorded: &Recorded, event: &OrderEvent, out: &mut Vec<Statemen
             out.push(at(MOVE_ON));
             out.push(Statement::new(CALL).arg(id).arg(&needs.about).arg(needs.reason.as_str()));
         }
-        OrderEvent::ReturnOpened(_) | OrderEvent::ReturnClosed(_) => out.push(at(MOVE_ON)),
+        OrderEvent::ReturnOpened(ReturnOpened { return_id, .. })
+        | OrderEvent::ReturnClosed(ReturnClosed { return_id }) => {
+            out.push(at(MOVE_ON));
+            let came = Statement::new(CALL_NO_MORE).arg(id).arg(return_id.to_string());
+            out.push(came.arg(RETURN_ARRIVED_LATE));
+        }
         OrderEvent::GoodsReturned(returned) => {
             out.push(at(BACK).arg(if returned.is_all { 2i64 } else { 1 }));
         }

@@ -1,5 +1,5 @@
 //! What a guest's and a member of staff's token says. Pure: ids and time come in.
-use souk_contracts::terms::{GuestId, StaffId};
+use souk_contracts::terms::{GuestId, StaffId, UserId};
 use souk_identity::{AUDIENCE_ALL, Claims, Kind};
 use souk_kernel::{Timestamp, Uuid};
 use std::fmt;
@@ -11,6 +11,9 @@ pub const GUEST_TTL: Duration = Duration::from_secs(30 * 24 * 3_600);
 
 /// The longest life of a staff token. There is no way yet to take one back, so it must end by itself.
 pub const STAFF_TTL_MAX: Duration = Duration::from_secs(24 * 3_600);
+
+/// The longest life of a customer's token that is made by hand, for the same reason.
+pub const CUSTOMER_TTL_MAX: Duration = STAFF_TTL_MAX;
 
 /// What a member of staff may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +76,12 @@ pub fn staff(id: StaffId, token_id: Uuid, role: Role, ttl: Duration, now: Timest
         .with_roles(vec![role.name().to_owned()])
 }
 
+/// What the token of a customer says. A longer life than [`CUSTOMER_TTL_MAX`] is cut to it.
+pub fn customer(id: UserId, token_id: Uuid, ttl: Duration, now: Timestamp) -> Claims {
+    Claims::new(id.to_string(), Kind::Customer, AUDIENCE_ALL, now, seconds(ttl.min(CUSTOMER_TTL_MAX)))
+        .with_id(token_id.to_string())
+}
+
 fn seconds(ttl: Duration) -> i64 {
     i64::try_from(ttl.as_secs()).expect("callers bound it by days")
 }
@@ -105,6 +114,15 @@ mod tests {
         assert!(claims.sub.starts_with("stf_"));
         assert_eq!(claims.exp, 100 + 8 * 3_600);
         assert_eq!(staff(Duration::MAX).exp, 100 + 24 * 3_600);
+    }
+
+    #[test]
+    fn a_customers_token_gives_no_role_and_ends_within_a_day() {
+        let claims =
+            customer(UserId::from_uuid(uuid(1)), uuid(2), Duration::MAX, Timestamp::from_unix_s(100));
+        assert!(claims.sub.starts_with("usr_"));
+        assert_eq!((claims.kind, claims.roles.len(), claims.act), (Kind::Customer, 0, None));
+        assert_eq!(claims.exp, 100 + 24 * 3_600);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Who is there: opens the shop to guests, and makes the tokens of staff.
+//! Who is there: opens the shop to guests, and makes the tokens of staff and customers.
 //!
 //! Deliberately absent: state. A guest is a subject that nobody else has and a token that says so until it
 //! expires; recording guests would only let a flood of visitors fill a disk.
@@ -8,6 +8,7 @@ mod grpc;
 
 pub use domain::Role;
 
+use souk_contracts::terms::UserId;
 use souk_contracts::user::v1 as pb;
 use souk_eventstore::View;
 use souk_host::{Resources, Service};
@@ -41,4 +42,9 @@ impl Service for User {
 /// A token for a new member of staff, for `souk token`. It lasts `ttl`, at most [`domain::STAFF_TTL_MAX`].
 pub fn staff_token(signer: &Signer, clock: &dyn Clock, ids: &Ids, role: Role, ttl: Duration) -> String {
     signer.sign(&domain::staff(ids.new_id(), ids.uuid(), role, ttl, clock.now()))
+}
+
+/// A token for a customer, for `souk token`. It lasts `ttl`, at most [`domain::CUSTOMER_TTL_MAX`].
+pub fn customer_token(signer: &Signer, clock: &dyn Clock, ids: &Ids, id: UserId, ttl: Duration) -> String {
+    signer.sign(&domain::customer(id, ids.uuid(), ttl, clock.now()))
 }

@@ -137,7 +137,7 @@ fn sale(facts: &Facts) -> Vec<Finding> {
         ),
         finding(
             "I-CT, I-CA",
-            "a cart converts once; a SKU has one product and one price at a time",
+            "a cart converts or merges once, with all it has; a SKU has one product and one price at a time",
             facts.carts.len() + facts.prices.len(),
             shelves_and_carts(facts),
         ),
@@ -264,6 +264,7 @@ fn feeds(facts: &Facts) -> Vec<String> {
 fn shelves_and_carts(facts: &Facts) -> Vec<String> {
     let mut broken = Vec::new();
     broken.extend(carts::converted_once(facts.carts.values().map(Vec::as_slice)).err());
+    broken.extend(carts::merged_once(facts.carts.values().map(Vec::as_slice)).err());
     broken.extend(facts.carts.iter().filter_map(|(id, events)| {
         carts::no_addition_twice(events).err().map(|what| format!("{id}: {what}"))
     }));

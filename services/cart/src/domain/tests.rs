@@ -250,6 +250,10 @@ fn golden_files_hold_every_stored_shape() {
     };
     let converted =
         CartConverted { owner: "gst_1".into(), order_id: order_id(1), successor: Some(cart_id(2)) };
+    let (a, b) = (sku("A"), sku("B"));
+    let whole = MergedLine { line: 1, sku: a, quantity: 2, left_out: 0, unit_price: pence(255) };
+    let short = MergedLine { line: 2, sku: b, quantity: 0, left_out: 7, unit_price: pence(99) };
+    let merged = CartMerged { owner: "gst_1".into(), customer: "usr_1".into(), into: cart_id(2) };
     let events = [
         opened(),
         CartEvent::CartOpened(left),
@@ -258,6 +262,8 @@ fn golden_files_hold_every_stored_shape() {
         CartEvent::ItemRemoved(ItemRemoved { line: 1 }),
         CartEvent::CartCleared(CartCleared {}),
         CartEvent::MarketChanged(MarketChanged { market: market("DE") }),
+        CartEvent::LinesMerged(LinesMerged { from: cart_id(3), lines: vec![whole, short] }),
+        CartEvent::CartMerged(merged),
         CartEvent::CartConverted(converted),
     ];
     golden::check(env!("CARGO_MANIFEST_DIR"), &events);

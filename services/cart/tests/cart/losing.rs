@@ -2,7 +2,7 @@
 use crate::others::{TestCatalog, TestInventory};
 use souk_cart::domain::{Cart, CartEvent};
 use souk_cart::invariants;
-use souk_contracts::cart::v1::{AddItemRequest, CartServiceClient};
+use souk_contracts::cart::v1::{AddItemRequest, CartServiceClient, MergeGuestCartRequest};
 use souk_contracts::catalog::v1::CatalogServiceClient;
 use souk_contracts::inventory::v1::InventoryServiceClient;
 use souk_decider::fold;
@@ -86,6 +86,36 @@ async fn an_addition_whose_answer_was_lost_counts_once_when_it_is_asked_again() 
             let opened = events.iter().filter(|event| matches!(event, CartEvent::CartOpened(_))).count();
             assert_eq!(opened, 1, "{fault:?} at {number}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_merge_whose_answer_was_lost_is_done_once_and_never_by_half() {
+    for fault in
+        [Injected::BeforeCommit, Injected::AfterCommit, Injected::StorageFull, Injected::ViewStatement]
+    {
+        // The first commit opens the guest's cart, the second merges it.
+        let own = carts(Faults::none().at(2, fault));
+        add_until_answered(&own, 1).await;
+        let client: CartServiceClient = own.peers.get();
+        let token = |name: &str, kind| own.signer.sign(&Claims::new(name, kind, "souk", START, 86_400));
+        let request = MergeGuestCartRequest { guest_token: token("gst_1", Kind::Guest) };
+        let merge = || {
+            let cx = Cx::new(tokio::time::Instant::now() + Duration::from_secs(30));
+            let cx = cx.with_token(Arc::<str>::from(token("usr_1", Kind::Customer)));
+            client.merge_guest_cart(cx, request.clone())
+        };
+        let lost = merge().await.expect_err("no answer");
+        assert!(lost.is_unknown_outcome(), "{fault:?}: {lost:?}");
+        let halves = |events: &[CartEvent]| {
+            let gone = events.iter().filter(|event| matches!(event, CartEvent::CartMerged(_))).count();
+            (gone, events.iter().filter(|event| matches!(event, CartEvent::LinesMerged(_))).count())
+        };
+        let (gone, taken) = halves(&history(&own).await);
+        assert_eq!(gone, taken, "{fault:?}");
+        let cart = merge().await.expect("asked again").cart.expect("a cart");
+        assert_eq!(cart.lines.iter().map(|line| line.quantity).collect::<Vec<_>>(), [1], "{fault:?}");
+        assert_eq!(halves(&history(&own).await), (1, 1), "{fault:?}");
     }
 }
 

@@ -2,5 +2,6 @@
 mod changing;
 mod converting;
 mod losing;
+mod merging;
 mod others;
 mod shop;

@@ -12,7 +12,7 @@ use souk_contracts::terms::OrderId;
 use souk_decider::fold;
 use souk_eventstore::{EventStore, Position};
 use souk_host::{Environment, Node, Service, Settings};
-use souk_identity::{Claims, Kind, ServiceIdentity};
+use souk_identity::{Claims, Kind, ServiceIdentity, Signer, SigningKey};
 use souk_kernel::{Clock, Entropy, Error, Ids, ManualClock, SeededEntropy, Timestamp, TypeId, Uuid};
 use souk_rpc::feed::FeedServiceBytes;
 use souk_rpc::{Cx, Peers};
@@ -81,8 +81,33 @@ impl Shop {
     }
 
     pub fn guest(&self, name: &str) -> Cx {
-        let claims = Claims::new(name, Kind::Guest, "souk", START, 86_400);
-        self.anybody().with_token(Arc::from(self.node.signer().sign(&claims)))
+        self.caller(name, Kind::Guest)
+    }
+
+    pub fn caller(&self, name: &str, kind: Kind) -> Cx {
+        self.anybody().with_token(Arc::from(self.token(name, kind)))
+    }
+
+    pub fn token(&self, name: &str, kind: Kind) -> String {
+        self.node.signer().sign(&Claims::new(name, kind, "souk", START, 86_400))
+    }
+
+    /// A guest's token that somebody else has signed.
+    pub fn forged(&self, name: &str) -> String {
+        let signer = Signer::new(SigningKey::from_seed([9; 32]));
+        signer.sign(&Claims::new(name, Kind::Guest, "souk", START, 86_400))
+    }
+
+    pub async fn customer_adds(&self, customer: &str, sku: &str, quantity: u32, op_id: &str) {
+        let (sku, op_id) = (sku.into(), op_id.into());
+        let request = pb::AddItemRequest { sku, quantity, op_id, market: String::new() };
+        self.client.add_item(self.caller(customer, Kind::Customer), request).await.expect("added");
+    }
+
+    pub async fn merge(&self, guest: &str, customer: &str) -> Result<pb::Cart, Error> {
+        let request = pb::MergeGuestCartRequest { guest_token: self.token(guest, Kind::Guest) };
+        let cx = self.caller(customer, Kind::Customer);
+        Ok(self.client.merge_guest_cart(cx, request).await?.cart.expect("a cart"))
     }
 
     pub fn order_for(&self, owner: &str) -> Cx {
@@ -208,6 +233,7 @@ impl Shop {
             assert_eq!(invariants::no_addition_twice(events), Ok(()));
             assert_eq!(cart.active().map_or(Ok(()), invariants::within_bounds), Ok(()));
         }
+        assert_eq!(invariants::merged_once(histories.values().map(Vec::as_slice)), Ok(()));
         assert_eq!(invariants::converted_once(histories.values().map(Vec::as_slice)), Ok(()));
     }
 }

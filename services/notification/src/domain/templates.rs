@@ -154,6 +154,18 @@ static TEMPLATES: &[Template] = &[
     template!("return.resolved" 1 Transactional true:
         "en" "Your return is settled" "The return {return_id} of your order {order_id} is settled: {refund} goes back to you.",
         "de" "Ihre Rücksendung ist abgeschlossen" "Die Rücksendung {return_id} Ihrer Bestellung {order_id} ist abgeschlossen: {refund} werden erstattet."),
+    template!("return.exchanged" 1 Transactional true:
+        "en" "Your return is exchanged" "The return {return_id} of your order {order_id} is settled: order {exchange_order_id} replaces it, and {refund} goes back to you.",
+        "de" "Ihre Rücksendung ist umgetauscht" "Die Rücksendung {return_id} Ihrer Bestellung {order_id} ist abgeschlossen: Die Bestellung {exchange_order_id} ersetzt sie, und {refund} werden erstattet."),
+    template!("return.not_exchanged" 1 Transactional true:
+        "en" "Your return is refunded" "The return {return_id} of your order {order_id} could not be exchanged ({reason}): {refund} goes back to you.",
+        "de" "Ihre Rücksendung wird erstattet" "Die Rücksendung {return_id} Ihrer Bestellung {order_id} konnte nicht umgetauscht werden ({reason}): {refund} werden erstattet."),
+    template!("return.declined" 1 Transactional true:
+        "en" "Your return is not refunded" "What came back with the return {return_id} of your order {order_id} is not what you bought, so nothing is refunded.",
+        "de" "Ihre Rücksendung wird nicht erstattet" "Was mit der Rücksendung {return_id} Ihrer Bestellung {order_id} zurückkam, ist nicht, was Sie gekauft haben; daher wird nichts erstattet."),
+    template!("return.arrived_late" 1 Transactional true:
+        "en" "Your parcel has arrived late" "The parcel of the return {return_id} of your order {order_id} came after that had ended. We look at it and tell you.",
+        "de" "Ihr Paket kam verspätet an" "Das Paket der Rücksendung {return_id} Ihrer Bestellung {order_id} kam, als diese beendet war. Wir sehen es an und melden uns."),
     template!("return.expired" 1 Transactional true:
         "en" "Your return has expired" "The return {return_id} of your order {order_id} has expired, since no parcel came.",
         "de" "Ihre Rücksendung ist verfallen" "Die Rücksendung {return_id} Ihrer Bestellung {order_id} ist verfallen, da kein Paket kam."),

@@ -48,6 +48,8 @@ pub const CAPTURE_REFUSED: &str = "CAPTURE_REFUSED";
 pub const SAGA_STUCK: &str = "SAGA_STUCK";
 /// What a person is called for: an errand beside the order cannot go on by itself.
 pub const ERRAND_STUCK: &str = "ERRAND_STUCK";
+/// What a person is called for: the parcel of a return came after that had ended.
+pub const RETURN_ARRIVED_LATE: &str = "RETURN_ARRIVED_LATE";
 
 /// What happens to an order.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,7 +1,7 @@
 //! A quote: the shop's promise of a total, with an end. Accepted once, by one order.
 use super::{Caller, Line, Terms, naming, not_found, sum, total_overflow};
 use serde::{Deserialize, Serialize};
-use souk_contracts::terms::{CartId, Market, OrderId, Quantity, QuoteId, Sku};
+use souk_contracts::terms::{CartId, Market, OrderId, Quantity, QuoteId, ReturnId, Sku};
 use souk_decider::{Aggregate, stored_events};
 use souk_kernel::{Currency, Money, Rejection, Timestamp};
 use std::collections::BTreeSet;
@@ -58,6 +58,8 @@ pub enum Source {
     Cart { cart_id: CartId, version: u64 },
     /// A deal at agreed prices, by a member of staff.
     Agreed { external_ref: Arc<str>, by: Arc<str> },
+    /// What replaces pieces that came back.
+    Exchange { return_id: ReturnId },
 }
 
 /// The state of a quote.
@@ -129,7 +131,7 @@ impl QuoteCreated {
     /// The deal's number in the seller's books; empty for a cart's quote.
     pub fn external_ref(&self) -> &str {
         match &self.source {
-            Source::Cart { .. } => "",
+            Source::Cart { .. } | Source::Exchange { .. } => "",
             Source::Agreed { external_ref, .. } => external_ref,
         }
     }
@@ -138,13 +140,13 @@ impl QuoteCreated {
     pub fn cart_id(&self) -> Option<CartId> {
         match &self.source {
             Source::Cart { cart_id, .. } => Some(*cart_id),
-            Source::Agreed { .. } => None,
+            Source::Agreed { .. } | Source::Exchange { .. } => None,
         }
     }
 
     pub fn is_agreed(&self) -> bool {
         match self.source {
-            Source::Cart { .. } => false,
+            Source::Cart { .. } | Source::Exchange { .. } => false,
             Source::Agreed { .. } => true,
         }
     }

@@ -5,13 +5,16 @@
 //! Deliberately absent: the customer's words and address. Why a piece comes back is one of a few codes.
 mod commands;
 mod events;
+mod options;
 
 pub use commands::{
-    Decided, Inspection, Record, Request, approve, arrived, cancel, expire, inspect, receive, record, reject,
-    request,
+    Decided, EXCHANGE_TOO_DEAR, Inspection, Record, Request, approve, arrived, cancel, expire, inspect,
+    receive, record, reject, request, restocking_fee,
 };
 pub use events::*;
+pub use options::{LineOption, options};
 
+use crate::domain::exchange::Replacement;
 use crate::returns as saga;
 use souk_contracts::terms::ReturnId;
 use souk_decider::{Aggregate, stored_events};
@@ -53,6 +56,8 @@ pub enum ReturnEvent {
     ReturnResolved(ReturnResolved),
     /// It did not arrive in time.
     ReturnExpired(ReturnExpired),
+    /// It arrived after all.
+    ReturnArrivedLate(ReturnArrivedLate),
     /// One of its sagas moved.
     ReturnMoved(Event),
 }
@@ -67,6 +72,7 @@ stored_events!(ReturnEvent {
     ReturnInspected: 1,
     ReturnResolved: 1,
     ReturnExpired: 1,
+    ReturnArrivedLate: 1,
     ReturnMoved: 1,
 });
 
@@ -89,6 +95,8 @@ pub enum Phase {
     },
     Expired,
     Cancelled,
+    /// It had expired or was cancelled, and the parcel came.
+    ArrivedLate,
 }
 
 /// How far a return is, as it is shown.
@@ -105,9 +113,39 @@ pub enum Status {
     Expired,
     Cancelled,
     Declined,
+    Exchanged,
+    ArrivedLate,
 }
 
 impl Status {
+    /// How a return ended that was looked at.
+    pub fn of_end(end: End) -> Status {
+        match end {
+            End::Refunded { .. } => Status::Refunded,
+            End::Declined => Status::Declined,
+            End::Exchanged { .. } => Status::Exchanged,
+        }
+    }
+
+    /// Whether something is still to be done, by somebody or by itself.
+    pub fn is_open(self) -> bool {
+        match self {
+            Status::Requested
+            | Status::Approved
+            | Status::LabelIssued
+            | Status::Received
+            | Status::Inspected
+            | Status::Refunding
+            | Status::ArrivedLate => true,
+            Status::Refunded
+            | Status::Rejected
+            | Status::Expired
+            | Status::Cancelled
+            | Status::Declined
+            | Status::Exchanged => false,
+        }
+    }
+
     /// Whether whoever waits for the money has their answer.
     pub fn is_settled(self) -> bool {
         match self {
@@ -120,7 +158,9 @@ impl Status {
             | Status::Rejected
             | Status::Expired
             | Status::Cancelled
-            | Status::Declined => true,
+            | Status::Declined
+            | Status::Exchanged
+            | Status::ArrivedLate => true,
         }
     }
 }
@@ -139,6 +179,7 @@ pub struct Return {
     phase: Phase,
     label: Option<ReturnLabelIssued>,
     settlement: Option<Arc<Settlement>>,
+    not_exchanged: Option<Arc<str>>,
     settle: Progress,
     labelling: Progress,
     voiding: Progress,
@@ -170,8 +211,12 @@ impl Aggregate for Return {
                 self.settlement = Some(Arc::new(inspected.settlement.clone()));
                 self.phase = Phase::Settling;
             }
-            ReturnEvent::ReturnResolved(resolved) => self.phase = Phase::Resolved(resolved.end),
+            ReturnEvent::ReturnResolved(resolved) => {
+                self.phase = Phase::Resolved(resolved.end);
+                self.not_exchanged.clone_from(&resolved.not_exchanged);
+            }
             ReturnEvent::ReturnExpired(_) => self.phase = Phase::Expired,
+            ReturnEvent::ReturnArrivedLate(_) => self.phase = Phase::ArrivedLate,
             ReturnEvent::ReturnMoved(moved) => match moved.saga() {
                 saga::LABEL => self.labelling.evolve(moved),
                 saga::VOID => self.voiding.evolve(moved),
@@ -206,6 +251,39 @@ impl Return {
     /// What was found and what it is worth; `None` before it was looked at.
     pub fn settlement(&self) -> Option<&Arc<Settlement>> {
         self.settlement.as_ref()
+    }
+
+    /// What the customer wants instead; `None` where it is money.
+    pub fn replacement(&self) -> Option<&Arc<Replacement>> {
+        match self.begun.as_ref()? {
+            Begun::Requested(requested) => requested.replacement.as_ref(),
+            Begun::Recorded(_) => None,
+        }
+    }
+
+    /// What goes back in money, as far as that is known: after the exchange, if it came to one.
+    pub fn refund(&self) -> Option<Money> {
+        match &self.phase {
+            Phase::Resolved(End::Refunded { refund } | End::Exchanged { refund, .. }) => Some(*refund),
+            Phase::Unknown
+            | Phase::Requested
+            | Phase::Approved { .. }
+            | Phase::Received
+            | Phase::Settling
+            | Phase::Resolved(End::Declined)
+            | Phase::Rejected { .. }
+            | Phase::Expired
+            | Phase::Cancelled
+            | Phase::ArrivedLate => {
+                let settlement = self.settlement.as_ref()?;
+                Some(settlement.due(saga::swapped(&self.settle).as_ref()))
+            }
+        }
+    }
+
+    /// Why it was not exchanged although the customer wanted that.
+    pub fn not_exchanged(&self) -> Option<&Arc<str>> {
+        self.not_exchanged.as_ref()
     }
 
     /// The saga that books the stock and gives the money back.
@@ -249,11 +327,11 @@ impl Return {
             Phase::Received => Status::Received,
             Phase::Settling if self.settle.is_done(saga::RESTOCK) => Status::Refunding,
             Phase::Settling => Status::Inspected,
-            Phase::Resolved(End::Refunded { .. }) => Status::Refunded,
-            Phase::Resolved(End::Declined) => Status::Declined,
+            Phase::Resolved(end) => Status::of_end(*end),
             Phase::Rejected { .. } => Status::Rejected,
             Phase::Expired => Status::Expired,
             Phase::Cancelled => Status::Cancelled,
+            Phase::ArrivedLate => Status::ArrivedLate,
         })
     }
 }

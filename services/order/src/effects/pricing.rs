@@ -230,6 +230,7 @@ fn priced(answer: &PriceLinesResponse, coupons: &[Arc<str>], to: &Destination) -
         coupons: coupons.to_vec(),
         promotions: promotions.collect::<Result<_, Error>>()?,
         priced_at,
+        exchange: None,
     };
     let plain = Terms { tax_inclusive: terms.tax_inclusive, priced_at, ..Terms::default() };
     let is_taxed = minor(answer.tax.as_ref())? != 0;

@@ -1,19 +1,22 @@
 //! The calls of a return: its stock, its money and its label.
 use super::answers::{given_back, label_issued, label_voided, released_pieces, silent};
 use super::{Effects, payment_id};
-use crate::domain::Order;
 use crate::domain::order::Dispute;
 use crate::domain::returns::{Found, Grade, Return, ReturnEvent, Settlement, Whose};
-use crate::returns as saga;
+use crate::domain::{Order, Quote, exchange};
+use crate::{place, returns as saga};
 use souk_contracts::inventory::v1::{
     Grade as StockGrade, ReleaseRequest, RestockLine, RestockRequest, StockLine,
 };
 use souk_contracts::payment::v1::RefundRequest;
 use souk_contracts::shipping::v1::{CreateReturnLabelRequest, VoidReturnLabelRequest};
-use souk_eventstore::{EventStore, Expected, StreamId};
-use souk_kernel::Timestamp;
+use souk_contracts::terms::OrderId;
+use souk_eventstore::{CommitId, Decision, EventStore, Expected, Folded, Origin, StreamId, Work};
+use souk_kernel::{Error, Ids, Timestamp};
 use souk_rpc::{BoxFuture, Cx};
-use souk_saga::{Beside, Call, Definition, Direction, Event, Intent, Outcome, Progress, Recording, Saga};
+use souk_saga::{
+    Beside, Call, Definition, Direction, Event, Intent, Outcome, Progress, Recording, Saga, Standing,
+};
 
 /// Why payment is asked for a refund, for its books.
 const RETURNED: &str = "RETURNED";
@@ -21,8 +24,9 @@ const RETURNED: &str = "RETURNED";
 /// Carries out returns.
 pub struct ReturnEffects {
     pub effects: Effects,
-    /// Says whether the money is in dispute.
+    /// Says whether the money is in dispute, and takes the orders that replace what came back.
     pub store: EventStore,
+    pub ids: Ids,
 }
 
 impl ReturnEffects {
@@ -32,7 +36,8 @@ impl ReturnEffects {
         let cx = &call.cx;
         match (call.intent.step, call.intent.direction, back.settlement()) {
             (saga::RESTOCK, Direction::Do, Some(settlement)) => self.restock(cx, whose, settlement).await,
-            (saga::REFUND, Direction::Do, Some(settlement)) => self.refund(cx, whose, settlement).await,
+            (saga::EXCHANGE, Direction::Do, Some(settlement)) => self.exchange(call, whose, settlement).await,
+            (saga::REFUND, Direction::Do, Some(settlement)) => self.refund(call, whose, settlement).await,
             (saga::CREATE_LABEL, Direction::Do, _) => self.create_label(cx, whose).await,
             (saga::VOID_LABEL, Direction::Do, _) => self.void_label(cx, whose).await,
             (step, direction, _) => Outcome::unknown(format!("nothing is known of {direction} {step}")),
@@ -73,31 +78,110 @@ impl ReturnEffects {
         released_pieces(answer.map(|answer| answer.reservation))
     }
 
-    /// Gives the money back, unless the customer's bank wants it or has taken it: then it waits, or a person
-    /// decides.
-    async fn refund(&self, cx: &Cx, whose: &Whose, settlement: &Settlement) -> Outcome {
-        if settlement.refund.minor_units() == 0 {
-            return Outcome::done();
+    /// What stands in the way while the bank wants the money, or has taken it.
+    async fn disputed(&self, whose: &Whose, settlement: &Settlement) -> Option<Outcome> {
+        match self.order(payer(whose, settlement)).await {
+            Ok(order) => match order.worst_dispute() {
+                Some(Dispute::Opened) => Some(Outcome::Waiting { on: "dispute".into() }),
+                Some(Dispute::Lost) => Some(Outcome::refused("DISPUTE_LOST", "the bank gave the money back")),
+                Some(Dispute::Won) | None => None,
+            },
+            Err(error) => Some(Outcome::unknown(error)),
         }
-        let order = match self.store.state::<Order>(&StreamId::of::<Order>(whose.order_id)).await {
-            Ok(order) => order,
+    }
+
+    async fn order(&self, order_id: OrderId) -> Result<Folded<Order>, Error> {
+        Ok(self.store.state::<Order>(&StreamId::of::<Order>(order_id)).await?)
+    }
+
+    /// Orders what is wanted instead, once, and says what became of that order.
+    async fn exchange(&self, call: &Call<Return>, whose: &Whose, settlement: &Settlement) -> Outcome {
+        let order_id = exchange::order_of(whose.return_id);
+        let known = match self.order(order_id).await {
+            Ok(known) => known,
             Err(error) => return Outcome::unknown(error),
         };
-        match order.worst_dispute() {
-            Some(Dispute::Opened) => return Outcome::Waiting { on: "dispute".into() },
-            Some(Dispute::Lost) => return Outcome::refused("DISPUTE_LOST", "the bank gave the money back"),
-            Some(Dispute::Won) | None => {}
+        if known.placed().is_some() {
+            return match saga::became(order_id, &known).map(serde_json::to_value) {
+                None => Outcome::Waiting { on: "exchange".into() },
+                Some(Ok(became)) => Outcome::Done(became),
+                Some(Err(error)) => Outcome::unknown(error),
+            };
+        }
+        if let Some(no) = self.disputed(whose, settlement).await {
+            return no;
+        }
+        match self.store.commit(self.ordering(call, whose)).await {
+            Ok(_) => Outcome::Waiting { on: "exchange".into() },
+            Err(error) => Outcome::unknown(Error::from(error)),
+        }
+    }
+
+    /// The quote, the order and its deadline in one commit, while the return waits for them.
+    fn ordering(&self, call: &Call<Return>, whose: &Whose) -> Work {
+        let (back, old) = (call.stream.clone(), StreamId::of::<Order>(whose.order_id));
+        let order_id = exchange::order_of(whose.return_id);
+        let (order, quote) =
+            (StreamId::of::<Order>(order_id), StreamId::of::<Quote>(exchange::quote_of(whose.return_id)));
+        let hash = call.state.replacement().map_or_else(String::new, |wanted| {
+            let lines = wanted.lines.iter().map(|line| (&line.sku, line.quantity, line.unit_minor));
+            crate::grpc::hash_of(&whose.subject, lines, wanted.value)
+        });
+        let origin = Origin { causation: call.key.clone().into(), ..Origin::by("svc:order") };
+        Work::new(CommitId::new(self.ids.uuid()), origin)
+            .read::<Return>(&back)
+            .read::<Order>(&old)
+            .read::<Order>(&order)
+            .decide(move |facts, now| {
+                let decision = Decision::new();
+                if facts.state::<Order>(&order).placed().is_some() {
+                    return Ok(decision);
+                }
+                let (old, back) = (facts.state::<Order>(&old), facts.state::<Return>(&back));
+                Ok(match saga::ordered_instead(&old, &back, &hash, now)? {
+                    None => decision,
+                    Some(begun) => decision
+                        .append(&quote, Expected::NoStream, begun.quote)
+                        .append(&order, Expected::NoStream, begun.order)
+                        .set_timer(place::deadline_timer(order_id, now)),
+                })
+            })
+    }
+
+    /// Gives the money back, unless the customer's bank wants it or has taken it: then it waits, or a person
+    /// decides. Where a person settled the exchange, no order may stand that was paid for with it.
+    async fn refund(&self, call: &Call<Return>, whose: &Whose, settlement: &Settlement) -> Outcome {
+        let progress = call.state.settle();
+        let refund = settlement.due(saga::swapped(progress).as_ref());
+        if refund.minor_units() == 0 {
+            return Outcome::done();
+        }
+        if let Some(no) = self.disputed(whose, settlement).await {
+            return no;
+        }
+        if progress.standing(saga::EXCHANGE) == Standing::Skipped {
+            let order_id = exchange::order_of(whose.return_id);
+            match self.order(order_id).await {
+                Ok(order) if order.placed().is_none() => {}
+                Ok(order) => match saga::became(order_id, &order) {
+                    Some(saga::Swapped::Not { .. }) => {}
+                    Some(saga::Swapped::For { .. }) | None => {
+                        return Outcome::refused("EXCHANGE_STANDS", order_id.to_string());
+                    }
+                },
+                Err(error) => return Outcome::unknown(error),
+            }
         }
         let refund_id = whose.return_id.to_string();
         let request = RefundRequest {
-            payment_id: payment_id(whose.order_id),
+            payment_id: payment_id(payer(whose, settlement)),
             refund_id: refund_id.clone(),
-            amount: Some(settlement.refund.into()),
+            amount: Some(refund.into()),
             reason: RETURNED.to_owned(),
         };
-        let cx = self.effects.to(cx, "payment", &whose.subject);
+        let cx = self.effects.to(&call.cx, "payment", &whose.subject);
         let answer = self.effects.payment.refund(cx, request).await;
-        given_back(answer.map(|answer| answer.payment), &refund_id, settlement.refund)
+        given_back(answer.map(|answer| answer.payment), &refund_id, refund)
     }
 
     async fn create_label(&self, cx: &Cx, whose: &Whose) -> Outcome {
@@ -122,12 +206,17 @@ impl ReturnEffects {
     }
 }
 
+/// The order whose payment pays it back.
+fn payer(whose: &Whose, settlement: &Settlement) -> OrderId {
+    settlement.paid_by.unwrap_or(whose.order_id)
+}
+
 fn restock_line(found: &Found) -> Option<RestockLine> {
     let grade = match found.grade {
         Grade::A => StockGrade::A,
         Grade::B => StockGrade::B,
         Grade::Damaged => StockGrade::Damaged,
-        Grade::Missing => return None,
+        Grade::Missing | Grade::WrongItem => return None,
     };
     Some(RestockLine {
         line: found.line,
@@ -176,6 +265,9 @@ fn recording(back: &Return, recorded: saga::Recorded) -> Recording<ReturnEvent> 
     if !recorded.to_order.is_empty() {
         let order = StreamId::of::<Order>(whose.order_id);
         beside.push(Beside::append(order, Expected::Exists, recorded.to_order));
+    }
+    if let Some((payer, events)) = recorded.to_payer {
+        beside.push(Beside::append(StreamId::of::<Order>(payer), Expected::Exists, events));
     }
     Recording { events: recorded.events, beside, ..Recording::default() }
 }

@@ -1,11 +1,15 @@
 //! Returns as they are called: a decision about the return and its order, in one commit.
 use super::watch::{ANSWER_MARGIN, WAIT_MAX};
 use super::{Orders, caller, gone, key_of, key_reused, origin, sha256_hex};
-use crate::domain::order::{self, Order, OrderEvent};
+use crate::domain::Delivery;
+use crate::domain::exchange::Replacement;
+use crate::domain::order::{self, Order, OrderEvent, Windows};
+use crate::domain::quote::{self, CartLine};
 use crate::domain::returns::{
     self, Decided, EXTERNAL_REF_SCOPE, Inspection, Record, Request, Return, ReturnEvent,
 };
-use crate::proto;
+use crate::effects::Destination;
+use crate::{proto, views};
 use prost::Message;
 use souk_contracts::order::v1 as pb;
 use souk_contracts::terms::{OrderId, ReturnId};
@@ -39,6 +43,7 @@ impl Orders {
             by: principal.subject.as_str().into(),
             lines: asked.lines,
             wish: asked.wish,
+            replacement: self.replacement(&cx, &asked.replacements, &order).await?,
             arrivals: self.arrivals(&order).await?,
             window: self.windows.returns,
             key: format!("{}/{}", once.principal, once.key).into(),
@@ -58,6 +63,39 @@ impl Orders {
         proto::returns::message(&*self.read_return(return_id).await?).ok_or_else(gone)
     }
 
+    /// What is wanted instead, priced as it is for everybody today. That it is not sold is for the decision to say,
+    /// which knows whether the same was asked before.
+    async fn replacement(
+        &self,
+        cx: &Cx,
+        wanted: &[CartLine],
+        order: &StreamId,
+    ) -> Result<Option<Result<Arc<Replacement>, Rejection>>, Error> {
+        let order = self.store.state::<Order>(order).await?;
+        let Some(placed) = order.placed().filter(|_| !wanted.is_empty()) else { return Ok(None) };
+        let delivery = order.delivery().cloned();
+        let place = |part: fn(&Delivery) -> &Arc<str>| {
+            delivery.as_ref().map(|delivery| part(delivery).to_string()).unwrap_or_default()
+        };
+        let to = Destination {
+            country: place(|to| &to.country),
+            region: place(|to| &to.region),
+            shipping: None,
+            delivery: delivery.clone(),
+        };
+        let asked = (1..).zip(wanted).map(|(number, line)| (number, &line.sku, line.quantity.get()));
+        let priced = self.effects.price(cx, &placed.subject, &placed.market, asked, &[], &to).await?;
+        let priced = quote::price_cart(wanted, &priced.listings, None).and_then(|(lines, total)| match order
+            .agreed_total()
+        {
+            Some(paid) if paid.currency() == total.currency() => {
+                Replacement::new(&order, lines, priced.terms)
+            }
+            Some(_) | None => Err(other_currency()),
+        });
+        Ok(Some(priced.map(Arc::new)))
+    }
+
     /// The key is remembered as long as the return: it says which one it was.
     fn requesting(&self, origin: Origin, order: StreamId, asked: Request) -> Work {
         let stream = StreamId::of::<Return>(asked.return_id);
@@ -71,11 +109,8 @@ impl Orders {
                     return Ok(decision);
                 }
                 let decided = returns::request(&facts.state::<Order>(&order), &asked, now)?;
-                Ok(decision.append(&stream, Expected::NoStream, decided.events).append(
-                    &order,
-                    Expected::Exists,
-                    decided.to_order,
-                ))
+                let decision = beside(decision, &order, decided.to_order, decided.to_payer);
+                Ok(decision.append(&stream, Expected::NoStream, decided.events))
             })
     }
 
@@ -116,6 +151,15 @@ impl Orders {
         if is_visible { Ok((return_id, back)) } else { Err(Error::not_found("the return")) }
     }
 
+    /// The order, if it is there and the caller may see its returns.
+    async fn returnable(&self, cx: &Cx, order_id: &str) -> Result<(StreamId, Folded<Order>), Error> {
+        let caller = caller(cx.principal()?);
+        let stream = StreamId::of::<Order>(proto::id::<OrderId>("orderId", order_id)?);
+        let order = self.store.state::<Order>(&stream).await?;
+        let is_visible = order.placed().is_some_and(|placed| caller.may_see(&placed.subject, true));
+        if is_visible { Ok((stream, order)) } else { Err(Error::not_found("the order")) }
+    }
+
     pub(super) async fn get_return(
         &self,
         cx: Cx,
@@ -130,17 +174,45 @@ impl Orders {
         cx: Cx,
         request: pb::ListReturnsRequest,
     ) -> Result<Vec<pb::Return>, Error> {
-        let caller = caller(cx.principal()?);
-        let order_id: OrderId = proto::id("orderId", &request.order_id)?;
-        let order = self.store.state::<Order>(&StreamId::of::<Order>(order_id)).await?;
-        if !order.placed().is_some_and(|placed| caller.may_see(&placed.subject, true)) {
-            return Err(Error::not_found("the order"));
-        }
+        let (_, order) = self.returnable(&cx, &request.order_id).await?;
         let mut messages = Vec::new();
         for return_id in order.returns().map_or(&[][..], |returns| &returns.all) {
             messages.extend(proto::returns::message(&*self.read_return(*return_id).await?));
         }
         Ok(messages)
+    }
+
+    pub(super) async fn list_return_queue(
+        &self,
+        request: pb::ListReturnQueueRequest,
+    ) -> Result<pb::ListReturnQueueResponse, Error> {
+        let asked = proto::returns::queue(&request)?;
+        let rows = self.store.query(views::queue(asked.at, asked.after.as_ref(), asked.size + 1)).await?;
+        let size = asked.size as usize;
+        let page: Vec<_> = rows.iter().take(size).filter_map(views::queue_row).map(|(id, _)| id).collect();
+        let last = page.last().filter(|_| rows.len() > size);
+        let next_page_token =
+            last.map(|last| proto::returns::queue_token(last, asked.at)).unwrap_or_default();
+        let mut returns = Vec::with_capacity(page.len());
+        for return_id in &page {
+            returns.extend(proto::returns::message(&*self.read_return(*return_id).await?));
+        }
+        Ok(pb::ListReturnQueueResponse { returns, next_page_token })
+    }
+
+    pub(super) async fn get_return_options(
+        &self,
+        cx: Cx,
+        request: pb::GetReturnOptionsRequest,
+    ) -> Result<pb::GetReturnOptionsResponse, Error> {
+        let (stream, order) = self.returnable(&cx, &request.order_id).await?;
+        let arrivals = self.arrivals(&stream).await?;
+        let Windows { returns: window, restocking_percent, .. } = self.windows;
+        let options = returns::options(&order, &arrivals, window, restocking_percent, self.store.now());
+        Ok(pb::GetReturnOptionsResponse {
+            options: options.iter().map(proto::returns::option).collect(),
+            free_label_at_fault: order.delivery().is_some(),
+        })
     }
 
     pub(super) async fn cancel_return(
@@ -179,7 +251,7 @@ impl Orders {
         request: pb::ReceiveReturnRequest,
     ) -> Result<pb::Return, Error> {
         let (return_id, lines) = proto::returns::receive(&request)?;
-        self.act(&cx, return_id, move |_, back, by, _| returns::receive(back, by, &lines)).await
+        self.act(&cx, return_id, move |order, back, by, _| returns::receive(order, back, by, &lines)).await
     }
 
     pub(super) async fn inspect_return(
@@ -188,8 +260,10 @@ impl Orders {
         request: pb::InspectReturnRequest,
     ) -> Result<pb::Return, Error> {
         let (return_id, lines, fees) = proto::returns::inspect(&request)?;
+        let restocking_percent = self.windows.restocking_percent;
         let decide = move |order: &Order, back: &Return, by: &Arc<str>, _| {
-            returns::inspect(order, back, &Inspection { by: by.clone(), lines: lines.clone(), fees })
+            let (by, lines) = (by.clone(), lines.clone());
+            returns::inspect(order, back, &Inspection { by, lines, fees, restocking_percent })
         };
         self.act(&cx, return_id, decide).await?;
         proto::returns::message(&*self.settled_return(return_id, &cx).await?).ok_or_else(gone)
@@ -269,11 +343,8 @@ impl Orders {
                     return Ok(decision);
                 }
                 let decided = returns::record(&facts.state::<Order>(&order), &record, now)?;
-                Ok(decision.append(&stream, Expected::NoStream, decided.events).append(
-                    &order,
-                    Expected::Exists,
-                    decided.to_order,
-                ))
+                let decision = beside(decision, &order, decided.to_order, decided.to_payer);
+                Ok(decision.append(&stream, Expected::NoStream, decided.events))
             })
     }
 
@@ -353,6 +424,7 @@ fn recorded(
             | ReturnEvent::ReturnLabelIssued(_)
             | ReturnEvent::ReturnResolved(_)
             | ReturnEvent::ReturnExpired(_)
+            | ReturnEvent::ReturnArrivedLate(_)
             | ReturnEvent::ReturnMoved(_) => decision,
         };
     }
@@ -363,8 +435,23 @@ fn appended(mut decision: Decision, stream: &StreamId, order: &StreamId, decided
     if !decided.events.is_empty() {
         decision = decision.append(stream, Expected::Exists, decided.events);
     }
-    if !decided.to_order.is_empty() {
-        decision = decision.append(order, Expected::Exists, decided.to_order);
-    }
-    decision
+    beside(decision, order, decided.to_order, decided.to_payer)
+}
+
+/// What a return means for its order, and for the one whose payment pays it back.
+fn beside(
+    decision: Decision,
+    order: &StreamId,
+    to_order: Vec<OrderEvent>,
+    to_payer: Option<(OrderId, Vec<OrderEvent>)>,
+) -> Decision {
+    let to_payer = to_payer.map(|(payer, events)| (StreamId::of::<Order>(payer), events));
+    let told = [(order.clone(), to_order)].into_iter().chain(to_payer);
+    told.filter(|(_, events)| !events.is_empty())
+        .fold(decision, |decision, (stream, events)| decision.append(&stream, Expected::Exists, events))
+}
+
+fn other_currency() -> Rejection {
+    let sentence = "the order was paid for in another currency than the market has now";
+    Rejection::new("NOT_OFFERED", sentence).with("wish", "EXCHANGE")
 }

@@ -1,12 +1,46 @@
 //! Messages about returns to commands, and returns to messages.
-use super::{EXTERNAL_REF_CHARS_MAX, FAULTS_MAX, NOTE_CHARS_MAX, money, text};
+use super::{
+    EXTERNAL_REF_CHARS_MAX, FAULTS_MAX, NOTE_CHARS_MAX, PAGE_MAX, PAGE_USUAL, lines as quote_lines, money,
+    text,
+};
 use crate::domain::LINES_MAX;
-use crate::domain::returns::{Begun, Found, Grade, Phase, Reason, Return, Status, Wish};
+use crate::domain::quote::CartLine;
+use crate::domain::returns::{Begun, Found, Grade, LineOption, Phase, Reason, Return, Status, Wish};
+use crate::returns as saga;
 use souk_contracts::order::v1 as pb;
-use souk_contracts::terms::{OrderId, Quantity, ReturnId};
-use souk_kernel::{Invalid, Money};
+use souk_contracts::terms::{OrderId, Quantity, ReturnId, Sku};
+use souk_kernel::{Error, Invalid, Money, PageToken};
 use souk_rpc::time;
 use std::collections::BTreeSet;
+
+/// Everywhere that a return can stand.
+const ALL: [Status; 13] = [
+    Status::Requested,
+    Status::Approved,
+    Status::LabelIssued,
+    Status::Received,
+    Status::Inspected,
+    Status::Refunding,
+    Status::Refunded,
+    Status::Rejected,
+    Status::Expired,
+    Status::Cancelled,
+    Status::Declined,
+    Status::Exchanged,
+    Status::ArrivedLate,
+];
+/// The most lines that may be wanted instead.
+const REPLACEMENTS_MAX: usize = 100;
+
+/// Which returns are asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Queue {
+    /// Where they stand; `None`: all that are not at their end.
+    pub at: Option<Status>,
+    pub size: u32,
+    /// Only returns behind this one.
+    pub after: Option<ReturnId>,
+}
 
 /// A request, as asked for.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,6 +48,8 @@ pub struct Request {
     pub order_id: OrderId,
     pub lines: Vec<(u32, Quantity, Reason)>,
     pub wish: Wish,
+    /// What is wanted instead; empty unless it is an exchange.
+    pub replacements: Vec<CartLine>,
 }
 
 /// Pieces in their states.
@@ -51,7 +87,32 @@ pub fn request(request: &pb::RequestReturnRequest) -> Result<Request, Invalid> {
         once(&mut invalid, &mut seen, index, line.line);
         lines.extend(quantity.zip(why).map(|(quantity, why)| (line.line, quantity, why)));
     }
-    invalid.finish((|| Some(Request { order_id: order_id?, lines, wish: wish? }))())
+    let replacements = replacements(&mut invalid, wish, &request.replacements);
+    invalid.finish((|| Some(Request { order_id: order_id?, lines, wish: wish?, replacements }))())
+}
+
+/// What is wanted instead: something where the wish is an exchange, and else nothing.
+fn replacements(invalid: &mut Invalid, wish: Option<Wish>, lines: &[pb::Replacement]) -> Vec<CartLine> {
+    let is_exchange = wish == Some(Wish::Exchange);
+    if !is_exchange && !lines.is_empty() {
+        invalid.add("replacements", "must be empty unless the wish is EXCHANGE");
+        return Vec::new();
+    }
+    if is_exchange && !(1..=REPLACEMENTS_MAX).contains(&lines.len()) {
+        invalid.add("replacements", format!("must have 1 to {REPLACEMENTS_MAX} entries"));
+        return Vec::new();
+    }
+    let (mut read, mut seen) = (Vec::new(), BTreeSet::new());
+    for (index, line) in lines.iter().enumerate() {
+        let sku = invalid.take(format!("replacements[{index}].sku"), line.sku.parse::<Sku>());
+        let quantity =
+            invalid.take(format!("replacements[{index}].quantity"), Quantity::try_new(line.quantity));
+        if !seen.insert(line.sku.as_str()) {
+            invalid.add(format!("replacements[{index}].sku"), "must not stand twice");
+        }
+        read.extend(sku.zip(quantity).map(|(sku, quantity)| CartLine { line: 0, sku, quantity }));
+    }
+    read
 }
 
 pub fn record(request: &pb::RecordReturnRequest) -> Result<Record, Invalid> {
@@ -59,7 +120,7 @@ pub fn record(request: &pb::RecordReturnRequest) -> Result<Record, Invalid> {
     let order_id = invalid.take("orderId", request.order_id.parse::<OrderId>());
     let external_ref = text(&mut invalid, "externalRef", &request.external_ref, 1..=EXTERNAL_REF_CHARS_MAX);
     let lines = graded(&mut invalid, &request.lines);
-    for (index, _) in lines.iter().enumerate().filter(|(_, (_, _, grade))| *grade == Grade::Missing) {
+    for (index, _) in lines.iter().enumerate().filter(|(_, (_, _, grade))| !grade.is_accepted()) {
         invalid.add(format!("lines[{index}].grade"), "must say in what state it came back");
     }
     let reason = reason(&mut invalid, "reason", request.reason);
@@ -68,6 +129,47 @@ pub fn record(request: &pb::RecordReturnRequest) -> Result<Record, Invalid> {
         Some(Record { order_id: order_id?, external_ref, lines, reason: reason? })
     })();
     invalid.finish(record)
+}
+
+/// A page token that is damaged, or of another list, is refused.
+pub fn queue(request: &pb::ListReturnQueueRequest) -> Result<Queue, Error> {
+    let mut invalid = Invalid::new();
+    let asked = pb::ReturnStatus::try_from(request.status);
+    let at = ALL.into_iter().find(|known| asked == Ok(status(*known)));
+    if at.is_none() && asked != Ok(pb::ReturnStatus::Unspecified) {
+        invalid.add("status", "must be where a return can stand, or empty");
+    }
+    if request.page_size > PAGE_MAX {
+        invalid.add("pageSize", format!("must be 0 to {PAGE_MAX}"));
+    }
+    invalid.finish(Some(()))?;
+    let size = if request.page_size == 0 { PAGE_USUAL } else { request.page_size };
+    let after = PageToken::resume(&request.page_token, &list_at(at), |place| place.parse().ok())?;
+    Ok(Queue { at, size, after })
+}
+
+/// The token of the page behind `last`.
+pub fn queue_token(last: &ReturnId, at: Option<Status>) -> String {
+    PageToken::seal(&last.to_string(), &list_at(at))
+}
+
+/// What a page token is bound to.
+fn list_at(at: Option<Status>) -> [&'static str; 2] {
+    ["ListReturnQueue", at.map_or("", status_name)]
+}
+
+pub fn option(option: &LineOption) -> pb::ReturnOption {
+    pb::ReturnOption {
+        line: option.line,
+        sku: option.sku.to_string(),
+        title: option.title.to_string(),
+        quantity: option.quantity,
+        reason: option.refusal.to_owned(),
+        until: option.until.map(|(until, _)| time::to_proto(until)),
+        at_fault_until: option.until.map(|(_, at_fault)| time::to_proto(at_fault)),
+        worth: Some(option.worth.into()),
+        fee: Some(option.fee.into()),
+    }
 }
 
 /// Which return, and what arrived of it.
@@ -117,6 +219,7 @@ fn graded(invalid: &mut Invalid, lines: &[pb::GradedLine]) -> Graded {
             Ok(pb::ReturnGrade::B) => Some(Grade::B),
             Ok(pb::ReturnGrade::Damaged) => Some(Grade::Damaged),
             Ok(pb::ReturnGrade::Missing) => Some(Grade::Missing),
+            Ok(pb::ReturnGrade::WrongItem) => Some(Grade::WrongItem),
             Ok(pb::ReturnGrade::Unspecified) | Err(_) => None,
         };
         if grade.is_none() {
@@ -190,7 +293,7 @@ pub fn message(back: &Return) -> Option<pb::Return> {
         }
         .into(),
         found: settlement.map_or_else(Vec::new, |s| s.found.iter().map(found).collect()),
-        refund: settlement.map(|settlement| settlement.refund.into()),
+        refund: back.refund().map(Into::into),
         fees: money(settlement.map_or(0, |settlement| settlement.fees_minor)),
         shipping_refund: money(settlement.map_or(0, |settlement| settlement.shipping_minor)),
         external_ref,
@@ -204,7 +307,8 @@ pub fn message(back: &Return) -> Option<pb::Return> {
             | Phase::Settling
             | Phase::Resolved(_)
             | Phase::Expired
-            | Phase::Cancelled => String::new(),
+            | Phase::Cancelled
+            | Phase::ArrivedLate => String::new(),
         },
         carrier: label.map(|label| label.carrier.to_string()).unwrap_or_default(),
         tracking_code: label.map(|label| label.tracking_code.to_string()).unwrap_or_default(),
@@ -217,10 +321,29 @@ pub fn message(back: &Return) -> Option<pb::Return> {
             | Phase::Resolved(_)
             | Phase::Rejected { .. }
             | Phase::Expired
-            | Phase::Cancelled => None,
+            | Phase::Cancelled
+            | Phase::ArrivedLate => None,
         },
         requested_at: Some(time::to_proto(at)),
+        ..instead(back)
     })
+}
+
+/// What a return's message says about an exchange.
+fn instead(back: &Return) -> pb::Return {
+    let Some(replacement) = back.replacement() else { return pb::Return::default() };
+    let (terms, currency) = (Some(&replacement.terms), replacement.value.currency());
+    let ordered = match saga::swapped(back.settle()) {
+        Some(saga::Swapped::For { order_id }) => order_id.to_string(),
+        Some(saga::Swapped::Not { .. }) | None => String::new(),
+    };
+    pb::Return {
+        replacements: quote_lines(&replacement.lines, terms, currency),
+        replacement_value: Some(replacement.value.into()),
+        exchange_order_id: ordered,
+        not_exchanged: back.not_exchanged().map(ToString::to_string).unwrap_or_default(),
+        ..pb::Return::default()
+    }
 }
 
 fn wanted((line, quantity, reason): (u32, u32, Reason)) -> pb::ReturnLine {
@@ -239,6 +362,7 @@ fn found(found: &Found) -> pb::GradedLine {
         Grade::B => pb::ReturnGrade::B,
         Grade::Damaged => pb::ReturnGrade::Damaged,
         Grade::Missing => pb::ReturnGrade::Missing,
+        Grade::WrongItem => pb::ReturnGrade::WrongItem,
     };
     pb::GradedLine { line: found.line, quantity: found.quantity.get(), grade: grade.into() }
 }
@@ -257,6 +381,8 @@ pub fn status(status: Status) -> pb::ReturnStatus {
         Status::Expired => pb::ReturnStatus::Expired,
         Status::Cancelled => pb::ReturnStatus::Cancelled,
         Status::Declined => pb::ReturnStatus::Declined,
+        Status::Exchanged => pb::ReturnStatus::Exchanged,
+        Status::ArrivedLate => pb::ReturnStatus::ArrivedLate,
     }
 }
 

@@ -84,6 +84,8 @@ pub struct Books {
     pub refund_outcome: Option<payment::RefundStatus>,
     /// What came back into the stock, by the restock's id.
     pub restocked: BTreeMap<String, Vec<inventory::RestockLine>>,
+    /// Which reservation it was of.
+    pub restocked_of: BTreeMap<String, String>,
     /// Labels to send something back with, by return; `false` when voided.
     pub labels: BTreeMap<String, bool>,
 }
@@ -345,7 +347,10 @@ impl inventory::InventoryService for World {
             books.restocked.entry(request.restock_id.clone()).or_insert_with(|| request.lines.clone());
             let left = books.left.get(&request.reservation_id).into_iter().flat_map(BTreeMap::values);
             let left: u32 = left.flatten().map(|line| line.quantity).sum();
-            let back: u32 = books.restocked.values().flatten().map(|line| line.quantity).sum();
+            books.restocked_of.insert(request.restock_id.clone(), request.reservation_id.clone());
+            let of = |id: &String| books.restocked_of.get(id) == Some(&request.reservation_id);
+            let back = books.restocked.iter().filter(|(id, _)| of(id)).flat_map(|(_, lines)| lines);
+            let back: u32 = back.map(|line| line.quantity).sum();
             assert!(back <= left, "more came back than had left");
             Ok(inventory::RestockResponse {
                 reservation: Some(books.reservation(&request.reservation_id, "")),
@@ -400,6 +405,13 @@ impl Books {
         request: &inventory::ReserveRequest,
         status: inventory::ReservationStatus,
     ) -> inventory::ReservationStatus {
+        let is_short = |line: &inventory::StockLine| {
+            self.scarce.get(&line.sku).is_some_and(|there| *there < line.quantity)
+        };
+        let wants_all = request.policy() == inventory::ReservePolicy::AllOrNothing;
+        if wants_all && request.lines.iter().any(is_short) {
+            return inventory::ReservationStatus::Refused;
+        }
         let mut held = Vec::new();
         for line in &request.lines {
             let there = self.scarce.get(&line.sku).copied().unwrap_or(line.quantity);

@@ -147,6 +147,7 @@ fn a_request_to_return_is_read_or_every_faulty_field_is_named() {
         order_id: order_id(),
         lines: vec![line(1, 1, 1), line(2, 1, 4)],
         wish: 0,
+        replacements: Vec::new(),
     };
     assert_eq!(fields(proto::returns::request(&good())), Vec::<String>::new());
     let with = |change: fn(&mut pb::RequestReturnRequest)| {
@@ -160,6 +161,18 @@ fn a_request_to_return_is_read_or_every_faulty_field_is_named() {
     assert_eq!(with(|request| request.lines[0].quantity = 0), ["lines[0].quantity"]);
     assert_eq!(with(|request| request.lines[0].reason = 0), ["lines[0].reason"]);
     assert_eq!(with(|request| request.lines[0].reason = 9), ["lines[0].reason"]);
+    let instead = |sku: &str, quantity| pb::Replacement { sku: sku.to_owned(), quantity };
+    let exchange = |lines: Vec<pb::Replacement>| {
+        let wish = pb::ReturnWish::Exchange.into();
+        fields(proto::returns::request(&pb::RequestReturnRequest { wish, replacements: lines, ..good() }))
+    };
+    assert_eq!(exchange(vec![instead("A", 1), instead("B", 2)]), Vec::<String>::new());
+    assert_eq!(exchange(Vec::new()), ["replacements"]);
+    assert_eq!(exchange(vec![instead("A", 1); 101]), ["replacements"]);
+    assert_eq!(exchange(vec![instead("A", 1); 2]), ["replacements[1].sku"]);
+    assert_eq!(exchange(vec![instead("", 0)]), ["replacements[0].sku", "replacements[0].quantity"]);
+    let money = pb::RequestReturnRequest { replacements: vec![instead("A", 1)], ..good() };
+    assert_eq!(fields(proto::returns::request(&money)), ["replacements"]);
     assert_eq!(with(|request| request.wish = 9), ["wish"]);
     let empty = fields(proto::returns::request(&pb::RequestReturnRequest::default()));
     assert_eq!(empty, ["orderId", "lines"]);

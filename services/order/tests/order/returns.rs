@@ -21,19 +21,19 @@ use souk_rpc::feed::FeedEvent;
 use std::sync::Arc;
 use std::time::Duration;
 
-const DAY_MS: i64 = 24 * 3_600 * 1_000;
-const ALL: [(u32, &str, u32); 3] = [(1, "A", 2), (2, "B", 1), (3, "A", 1)];
+pub const DAY_MS: i64 = 24 * 3_600 * 1_000;
+pub const ALL: [(u32, &str, u32); 3] = [(1, "A", 2), (2, "B", 1), (3, "A", 1)];
 
-fn graded(line: u32, quantity: u32, grade: ReturnGrade) -> GradedLine {
+pub fn graded(line: u32, quantity: u32, grade: ReturnGrade) -> GradedLine {
     GradedLine { line, quantity, grade: grade.into() }
 }
 
-fn wanted(line: u32, quantity: u32, reason: ReturnReason) -> ReturnLine {
+pub fn wanted(line: u32, quantity: u32, reason: ReturnReason) -> ReturnLine {
     ReturnLine { line, quantity, reason: reason.into() }
 }
 
 /// Goods of an order over the counter.
-fn told(order_id: &str, external_ref: &str, lines: &[GradedLine]) -> pb::RecordReturnRequest {
+pub fn told(order_id: &str, external_ref: &str, lines: &[GradedLine]) -> pb::RecordReturnRequest {
     pb::RecordReturnRequest {
         external_ref: external_ref.to_owned(),
         order_id: order_id.to_owned(),
@@ -42,32 +42,38 @@ fn told(order_id: &str, external_ref: &str, lines: &[GradedLine]) -> pb::RecordR
     }
 }
 
-async fn record(shop: &Shop, request: pb::RecordReturnRequest) -> Result<pb::Return, Error> {
+pub async fn record(shop: &Shop, request: pb::RecordReturnRequest) -> Result<pb::Return, Error> {
     let cx = shop.sales().with_wait(Some(Duration::from_secs(20)));
     Ok(shop.client().record_return(cx, request).await?.r#return.expect("set"))
 }
 
-async fn request(shop: &Shop, order_id: &str, key: &str, lines: &[ReturnLine]) -> Result<pb::Return, Error> {
+pub async fn request(
+    shop: &Shop,
+    order_id: &str,
+    key: &str,
+    lines: &[ReturnLine],
+) -> Result<pb::Return, Error> {
     let request = pb::RequestReturnRequest {
         order_id: order_id.to_owned(),
         lines: lines.to_vec(),
         wish: ReturnWish::Unspecified.into(),
+        replacements: Vec::new(),
     };
     let cx = shop.guest().with_key(Arc::from(key));
     Ok(shop.client().request_return(cx, request).await?.r#return.expect("set"))
 }
 
-async fn get(shop: &Shop, return_id: &str) -> pb::Return {
+pub async fn get(shop: &Shop, return_id: &str) -> pb::Return {
     let request = pb::GetReturnRequest { return_id: return_id.to_owned() };
     shop.client().get_return(shop.guest(), request).await.expect("there").r#return.expect("set")
 }
 
-async fn approve(shop: &Shop, return_id: &str, free_label: bool) -> pb::Return {
+pub async fn approve(shop: &Shop, return_id: &str, free_label: bool) -> pb::Return {
     let request = pb::ApproveReturnRequest { return_id: return_id.to_owned(), free_label };
     shop.client().approve_return(shop.sales(), request).await.expect("approved").r#return.expect("set")
 }
 
-async fn inspect(shop: &Shop, return_id: &str, lines: &[GradedLine]) -> Result<pb::Return, Error> {
+pub async fn inspect(shop: &Shop, return_id: &str, lines: &[GradedLine]) -> Result<pb::Return, Error> {
     let request =
         pb::InspectReturnRequest { return_id: return_id.to_owned(), lines: lines.to_vec(), fees: None };
     let cx = shop.sales().with_wait(Some(Duration::from_secs(20)));
@@ -75,7 +81,7 @@ async fn inspect(shop: &Shop, return_id: &str, lines: &[GradedLine]) -> Result<p
 }
 
 /// The return's state once `done` says so.
-async fn until(shop: &Shop, return_id: &str, done: impl Fn(&Return) -> bool) -> Return {
+pub async fn until(shop: &Shop, return_id: &str, done: impl Fn(&Return) -> bool) -> Return {
     let stream = StreamId::parse(&format!("return/{return_id}")).expect("a stream");
     let store = shop.store().clone();
     let mut head = store.head();
@@ -93,14 +99,14 @@ async fn until(shop: &Shop, return_id: &str, done: impl Fn(&Return) -> bool) -> 
 }
 
 /// A sale that ships nothing, paid.
-async fn sold(shop: &Shop) -> String {
+pub async fn sold(shop: &Shop) -> String {
     let order_id = shop.place_new().await.order_id;
     shop.until_over(&order_id).await;
     order_id
 }
 
 /// A sale that was shipped in one parcel, paid and delivered.
-async fn delivered(shop: &Shop) -> String {
+pub async fn delivered(shop: &Shop) -> String {
     let order_id = shop.place_shipped().await.order_id;
     shop.until_processing(&order_id).await;
     shop.hand_over(&order_id, "shp_1", &ALL, 1).await;
@@ -111,13 +117,13 @@ async fn delivered(shop: &Shop) -> String {
     order_id
 }
 
-async fn checked(shop: &Shop, order_id: &str) -> pb::Order {
+pub async fn checked(shop: &Shop, order_id: &str) -> pb::Order {
     let order = shop.until(order_id, |order| !order.has_open_return()).await;
     shop.check(order_id, &order).await;
     shop.get(order_id).await
 }
 
-fn given_back(shop: &Shop) -> i64 {
+pub fn given_back(shop: &Shop) -> i64 {
     shop.world.books(|books| books.payments.values().map(|funds| funds.given_back).sum())
 }
 
@@ -260,7 +266,7 @@ async fn what_the_bank_wants_back_is_not_refunded_until_it_is_settled() {
     assert_eq!(given_back(&shop), 99);
 }
 
-async fn hear_arrival(shop: &Shop, back: &pb::Return) {
+pub async fn hear_arrival(shop: &Shop, back: &pb::Return) {
     let message = shipping::ReturnParcelArrived {
         return_id: back.return_id.clone(),
         order_id: back.order_id.clone(),
@@ -398,13 +404,15 @@ async fn what_has_not_arrived_or_is_not_offered_is_refused() {
     assert_eq!((early.reason(), early.metadata()["line"].as_str()), ("NOT_DELIVERED", "1"));
     let early = record(&shop, told(&order_id, "R-1", &[graded(1, 1, ReturnGrade::A)])).await;
     assert_eq!(early.expect_err("on its way").reason(), "NOT_DELIVERED");
-    for wish in [ReturnWish::Exchange, ReturnWish::Credit] {
-        let request =
-            pb::RequestReturnRequest { order_id: order_id.clone(), lines: lines.to_vec(), wish: wish.into() };
-        let cx = shop.guest().with_key(Arc::from("k-2"));
-        let refused = shop.client().request_return(cx, request).await.expect_err("not yet");
-        assert_eq!(refused.reason(), "NOT_OFFERED");
-    }
+    let credit = pb::RequestReturnRequest {
+        order_id: order_id.clone(),
+        lines: lines.to_vec(),
+        wish: ReturnWish::Credit.into(),
+        replacements: Vec::new(),
+    };
+    let cx = shop.guest().with_key(Arc::from("k-2"));
+    let refused = shop.client().request_return(cx, credit).await.expect_err("not offered");
+    assert_eq!(refused.reason(), "NOT_OFFERED");
     let foreign = pb::ListReturnsRequest { order_id: order_id.clone() };
     let foreign = shop.client().list_returns(shop.cx("gst_2", &[]), foreign).await;
     assert_eq!(foreign.expect_err("not theirs").code(), Code::NotFound);

@@ -2,7 +2,8 @@
 //! disputes, and what a person is called for.
 use super::returns::Returns;
 use super::{
-    CAPTURE_REFUSED, Dispute, ERRAND_STUCK, OrderEvent, ParcelShipped, Remainder, SAGA_STUCK, Whereabouts,
+    CAPTURE_REFUSED, Dispute, ERRAND_STUCK, OrderEvent, ParcelShipped, RETURN_ARRIVED_LATE, Remainder,
+    ReturnClosed, ReturnOpened, SAGA_STUCK, Whereabouts,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -84,9 +85,12 @@ impl After {
                 self.returns.evolve(event);
                 self.settled(&refunded.return_id.to_string());
             }
-            OrderEvent::ReturnOpened(_) | OrderEvent::GoodsReturned(_) | OrderEvent::ReturnClosed(_) => {
+            OrderEvent::ReturnOpened(ReturnOpened { return_id, .. })
+            | OrderEvent::ReturnClosed(ReturnClosed { return_id }) => {
                 self.returns.evolve(event);
+                self.seen_to(&return_id.to_string(), RETURN_ARRIVED_LATE);
             }
+            OrderEvent::GoodsReturned(_) => self.returns.evolve(event),
             OrderEvent::OrderPlaced(_)
             | OrderEvent::SagaMoved(_)
             | OrderEvent::OrderAwaitingCustomer(_)
@@ -108,6 +112,10 @@ impl After {
 
     /// Whatever stood still about this goes on.
     fn settled(&mut self, about: &str) {
-        self.attention.retain(|(what, reason)| **what != *about || reason != ERRAND_STUCK);
+        self.seen_to(about, ERRAND_STUCK);
+    }
+
+    fn seen_to(&mut self, about: &str, why: &str) {
+        self.attention.retain(|(what, reason)| **what != *about || reason != why);
     }
 }

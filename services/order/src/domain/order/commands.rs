@@ -58,6 +58,7 @@ pub fn cancel(order: &Order, cancel: &Cancel) -> Result<Vec<OrderEvent>, Rejecti
     if cancelled_already || (order.cancel_asked() && !order.label().is_settled()) {
         return Ok(Vec::new());
     }
+    order.refuse_to_call_off_an_exchange()?;
     if order.returns().is_some_and(|returns| !returns.open.is_empty() || !returns.back.is_empty()) {
         let sentence = "pieces of it come back already, or did; return the others, too";
         return Err(Rejection::new("CANCEL_TOO_LATE", sentence).with("instead", "returns"));

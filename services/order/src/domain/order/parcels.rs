@@ -51,8 +51,11 @@ impl Order {
 
     /// What is owed for so many pieces of each line: the line's total in proportion, rounded down, and all the
     /// shipping with the first piece. All pieces together owe exactly the agreed total, so whatever is left
-    /// falls on the last parcel.
+    /// falls on the last parcel. An exchange owes nothing.
     pub fn owed_minor(&self, pieces: &Lines) -> i64 {
+        if self.exchange().is_some() {
+            return 0;
+        }
         let ships_any = pieces.values().any(|taken| *taken > 0);
         let shipping = self.terms().filter(|_| ships_any).map_or(0, |terms| terms.shipping_total_minor());
         self.goods_minor(pieces).saturating_add(shipping)
@@ -183,6 +186,7 @@ impl Order {
         if was_asked {
             return Ok(Vec::new());
         }
+        self.refuse_to_call_off_an_exchange()?;
         let refusal = || Rejection::new("LINES_NOT_CANCELLABLE", "these pieces cannot be called off now");
         let is_prepared = self.status == Status::Processing;
         if !is_prepared || is_open || self.cancel_asked() || self.fulfil.is_open() {

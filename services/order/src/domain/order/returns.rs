@@ -98,8 +98,9 @@ impl Returns {
     fn begin(&mut self, return_id: ReturnId) {
         if !self.all.contains(&return_id) {
             self.all.push(return_id);
-            self.open.insert(return_id);
         }
+        // One that had ended may begin anew.
+        self.open.insert(return_id);
     }
 }
 
@@ -180,6 +181,13 @@ impl Order {
         Ok(named.into())
     }
 
+    /// The pieces that are there, and in no return.
+    pub fn not_returned(&self) -> Lines {
+        let taken = self.taken_back(None);
+        let of = |line: u32| taken.get(&line).copied().unwrap_or(0);
+        self.arrived().into_iter().map(|(line, there)| (line, there.saturating_sub(of(line)))).collect()
+    }
+
     /// The pieces that came back or are about to.
     fn taken_back(&self, without: Option<ReturnId>) -> Lines {
         let Some(returns) = self.returns() else { return Lines::new() };
@@ -187,6 +195,14 @@ impl Order {
         let others = returns.pending.iter().filter(|(id, _)| Some(**id) != without);
         others.for_each(|(_, pieces)| add(&mut taken, pieces));
         taken
+    }
+
+    /// What these pieces are worth, if they come back next.
+    pub fn goods_worth(&self, pieces: &[Pieces]) -> i64 {
+        let back = self.returns().map(|returns| returns.back.clone()).unwrap_or_default();
+        let mut after = back.clone();
+        add(&mut after, pieces);
+        self.goods_minor(&after).saturating_sub(self.goods_minor(&back))
     }
 
     /// What is given back for these pieces: the paid price of their lines in proportion, in such parts that all
@@ -198,7 +214,7 @@ impl Order {
         let returns = self.returns().unwrap_or(&none);
         let mut after = returns.back.clone();
         add(&mut after, pieces);
-        let goods_minor = self.goods_minor(&after).saturating_sub(self.goods_minor(&returns.back));
+        let goods_minor = self.goods_worth(pieces);
         let is_all = self.is_all(&after);
         let gives_shipping = !pieces.is_empty() && !returns.is_shipping_back && (is_all || at_fault);
         let shipping = self.terms().filter(|_| gives_shipping);
@@ -213,8 +229,11 @@ impl Order {
         Ok(Worth { refund, shipping_minor, fees_minor, is_all })
     }
 
-    /// The money that was taken for the order, whatever was given back since.
+    /// The money that was taken for the order, or stands for it, whatever was given back since.
     pub fn taken_minor(&self) -> i64 {
+        if let Some(exchange) = self.exchange() {
+            return exchange.value_minor;
+        }
         if self.delivery().is_some() {
             return self.captured_minor();
         }

@@ -16,18 +16,24 @@ pub const RETURNS_TIMER: &str = "return_window";
 /// The kind of the timer that looks at once whether everything has arrived.
 pub const ARRIVAL_TIMER: &str = "arrival_check";
 
-/// How long things may take that are waited for.
+/// How long things may take that are waited for, and what a return costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Windows {
     /// How long a confirmed order can be undone at once.
     pub undo: Duration,
     /// How long what was delivered can be sent back.
     pub returns: Duration,
+    /// What is kept for the restocking of what is only unwanted, in percent of its worth; at most 100.
+    pub restocking_percent: u8,
 }
 
 impl Default for Windows {
     fn default() -> Self {
-        Self { undo: Duration::from_secs(60), returns: Duration::from_secs(30 * 24 * 3_600) }
+        Self {
+            undo: Duration::from_secs(60),
+            returns: Duration::from_secs(30 * 24 * 3_600),
+            restocking_percent: 0,
+        }
     }
 }
 

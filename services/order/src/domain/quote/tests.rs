@@ -191,6 +191,7 @@ fn golden_files_hold_every_stored_shape() {
         QuoteEvent::QuoteCreated(offer(of_cart())),
         QuoteEvent::QuoteCreated(offer(agreed())),
         QuoteEvent::QuoteCreated(with_terms()),
+        QuoteEvent::QuoteCreated(crate::domain::returns::tests::exchange_offer()),
         QuoteEvent::QuoteRenewed(QuoteRenewed { expires_at: at(1_800) }),
         QuoteEvent::QuoteAccepted(QuoteAccepted { order_id: order_id() }),
     ];

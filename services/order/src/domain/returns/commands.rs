@@ -1,26 +1,33 @@
 //! What may be asked of a return. Each decision is about the return and its order at once; both are recorded in
 //! one commit.
 use super::{
-    End, FAULT_WINDOW, Found, Grade, Phase, RETURN_TTL, Reason, Return, ReturnApproved, ReturnCancelled,
-    ReturnEvent, ReturnExpired, ReturnInspected, ReturnReceived, ReturnRecorded, ReturnRejected,
-    ReturnRequested, ReturnResolved, Settlement, WantedBack, Whose, Wish,
+    End, FAULT_WINDOW, Found, Grade, Phase, RETURN_TTL, Reason, Return, ReturnApproved, ReturnArrivedLate,
+    ReturnCancelled, ReturnEvent, ReturnExpired, ReturnInspected, ReturnReceived, ReturnRecorded,
+    ReturnRejected, ReturnRequested, ReturnResolved, Settlement, Swap, WantedBack, Whose, Wish,
 };
+use crate::domain::exchange::Replacement;
 use crate::domain::order::{
-    GoodsReturned, Lines, Order, OrderEvent, Pieces, ReturnClosed, ReturnOpened, Worth,
+    GoodsReturned, Lines, Order, OrderEvent, OrderNeedsAttention, Pieces, RETURN_ARRIVED_LATE, ReturnClosed,
+    ReturnOpened, Worth,
 };
 use crate::domain::{Caller, not_found};
 use crate::returns as saga;
-use souk_contracts::terms::{Quantity, ReturnId};
+use souk_contracts::terms::{OrderId, Quantity, ReturnId};
 use souk_kernel::{Money, Rejection, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// What the customer wanted instead costs more than what came back for it is worth.
+pub const EXCHANGE_TOO_DEAR: &str = "EXCHANGE_TOO_DEAR";
 
 /// What a decision records.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Decided {
     pub events: Vec<ReturnEvent>,
     pub to_order: Vec<OrderEvent>,
+    /// For the order whose payment pays it back, where that is another.
+    pub to_payer: Option<(OrderId, Vec<OrderEvent>)>,
 }
 
 /// Somebody wants to send pieces back.
@@ -32,6 +39,8 @@ pub struct Request {
     /// Each line once.
     pub lines: Vec<(u32, Quantity, Reason)>,
     pub wish: Wish,
+    /// What is wanted instead, or why the shop does not sell it.
+    pub replacement: Option<Result<Arc<Replacement>, Rejection>>,
     /// When the pieces of each line arrived.
     pub arrivals: BTreeMap<u32, Timestamp>,
     /// How long pieces may come back that are only unwanted.
@@ -57,8 +66,10 @@ pub struct Record {
 pub struct Inspection {
     pub by: Arc<str>,
     pub lines: Vec<(u32, Quantity, Grade)>,
-    /// What is kept, in the order's currency.
+    /// What is kept, in the order's currency; `None`: what is usual.
     pub fees: Option<Money>,
+    /// What is usually kept of what is only unwanted, in percent.
+    pub restocking_percent: u8,
 }
 
 /// Opens a return while the time for it lasts.
@@ -77,6 +88,7 @@ pub fn request(order: &Order, asked: &Request, now: Timestamp) -> Result<Decided
             return Err(over.with("line", line));
         }
     }
+    let replacement = wanted_instead(order, asked, &pieces)?;
     let of = |line: u32| pieces.iter().find(|piece| piece.line == line);
     let lines = asked.lines.iter().filter_map(|(line, quantity, reason)| {
         let sku = of(*line)?.sku.clone();
@@ -87,6 +99,7 @@ pub fn request(order: &Order, asked: &Request, now: Timestamp) -> Result<Decided
         by: asked.by.clone(),
         lines: lines.collect(),
         wish: asked.wish,
+        replacement,
         hash: asked.hash.clone(),
         at: now,
     };
@@ -94,23 +107,43 @@ pub fn request(order: &Order, asked: &Request, now: Timestamp) -> Result<Decided
     Ok(Decided {
         events: vec![ReturnEvent::ReturnRequested(Arc::new(requested))],
         to_order: vec![OrderEvent::ReturnOpened(opened)],
+        to_payer: None,
     })
 }
 
 fn refuse_unoffered(wish: Wish) -> Result<(), Rejection> {
     let name = match wish {
-        Wish::Refund => return Ok(()),
-        Wish::Exchange => "EXCHANGE",
+        Wish::Refund | Wish::Exchange => return Ok(()),
         Wish::Credit => "CREDIT",
     };
-    Err(Rejection::new("NOT_OFFERED", "the shop gives the money back, and nothing else").with("wish", name))
+    let sentence = "the shop gives the money back or other goods, and no credit";
+    Err(Rejection::new("NOT_OFFERED", sentence).with("wish", name))
+}
+
+/// I-RT-4: what is wanted instead costs no more than what comes back for it is worth. It is looked at again when
+/// that is known.
+fn wanted_instead(
+    order: &Order,
+    asked: &Request,
+    pieces: &[Pieces],
+) -> Result<Option<Arc<Replacement>>, Rejection> {
+    let Some(replacement) = asked.replacement.clone().transpose()? else { return Ok(None) };
+    let worth = Money::new(order.goods_worth(pieces), replacement.value.currency());
+    if replacement.value.minor_units() > worth.minor_units() {
+        let sentence = "what is wanted instead costs more than what comes back is worth";
+        let dear = Rejection::new(EXCHANGE_TOO_DEAR, sentence);
+        return Err(dear.with("costs", replacement.value).with("worth", worth));
+    }
+    Ok(Some(replacement))
 }
 
 /// Books what came back over the counter, all at once. Staff stands before the goods: no time is over.
 pub fn record(order: &Order, asked: &Record, now: Timestamp) -> Result<Decided, Rejection> {
     let placed = order.placed().ok_or_else(|| not_found("the order"))?;
     let pieces = order.may_come_back(&accepted(&asked.lines), None)?;
-    let (worth, settlement) = settle(order, &pieces, &asked.lines, asked.reason.is_shops_fault(), 0)?;
+    let at_fault = asked.reason.is_shops_fault();
+    let (worth, settlement) = settle(order, placed.order_id, &pieces, &asked.lines, at_fault, 0)?;
+    let to_payer = to_payer(asked.return_id, &settlement);
     let to_order = vec![goods_returned(order, asked.return_id, &pieces, &worth, &settlement)];
     let recorded = ReturnRecorded {
         whose: whose(asked.return_id, placed.order_id, &placed.subject),
@@ -122,8 +155,8 @@ pub fn record(order: &Order, asked: &Record, now: Timestamp) -> Result<Decided, 
         at: now,
     };
     let recorded = ReturnEvent::ReturnRecorded(Arc::new(recorded));
-    let started = saga::start_settling(&Return::default());
-    Ok(Decided { events: std::iter::once(recorded).chain(started).collect(), to_order })
+    let events = std::iter::once(recorded).chain(saga::start_settling(false)).collect();
+    Ok(Decided { events, to_order, to_payer })
 }
 
 /// The customer may send it.
@@ -144,21 +177,22 @@ pub fn approve(
         | Phase::Resolved(_)
         | Phase::Rejected { .. }
         | Phase::Expired
-        | Phase::Cancelled => return Err(not_open(back)),
+        | Phase::Cancelled
+        | Phase::ArrivedLate => return Err(not_open(back)),
     }
     let until = now.plus(RETURN_TTL);
     let approved = ReturnApproved { whose: whose.clone(), by: by.clone(), until };
     let wants_label = order.delivery().is_some() && (free_label || back.is_at_fault());
     let labels = if wants_label { saga::start_labelling(back) } else { Vec::new() };
     let events = std::iter::once(ReturnEvent::ReturnApproved(approved)).chain(labels).collect();
-    Ok(Decided { events, to_order: Vec::new() })
+    Ok(Decided { events, ..Decided::default() })
 }
 
-/// The customer may not send it.
+/// The customer may not send it; or what arrived late is not taken back.
 pub fn reject(back: &Return, by: &Arc<str>, note: &str) -> Result<Decided, Rejection> {
     let whose = back.whose().ok_or_else(|| not_found("the return"))?;
     match back.phase() {
-        Phase::Requested => {}
+        Phase::Requested | Phase::ArrivedLate => {}
         Phase::Rejected { .. } => return Ok(Decided::default()),
         Phase::Unknown
         | Phase::Approved { .. }
@@ -183,7 +217,8 @@ pub fn cancel(back: &Return, by: &Arc<str>) -> Result<Decided, Rejection> {
         | Phase::Settling
         | Phase::Resolved(_)
         | Phase::Rejected { .. }
-        | Phase::Expired => return Err(not_open(back)),
+        | Phase::Expired
+        | Phase::ArrivedLate => return Err(not_open(back)),
     }
     let cancelled = ReturnEvent::ReturnCancelled(ReturnCancelled { by: by.clone() });
     Ok(closing(back, cancelled, whose.return_id))
@@ -203,35 +238,80 @@ pub fn expire(back: &Return, now: Timestamp) -> Decided {
 /// The pieces stay with the customer; a label that was asked for must not be used any more.
 fn closing(back: &Return, end: ReturnEvent, return_id: ReturnId) -> Decided {
     let events = std::iter::once(end).chain(saga::start_voiding(back)).collect();
-    Decided { events, to_order: vec![OrderEvent::ReturnClosed(ReturnClosed { return_id })] }
+    let to_order = vec![OrderEvent::ReturnClosed(ReturnClosed { return_id })];
+    Decided { events, to_order, to_payer: None }
 }
 
-/// The parcel with the label is in the house.
+/// The parcel with the label is in the house. When the return has ended meanwhile, staff decides what becomes of it.
 pub fn arrived(back: &Return, by: &Arc<str>) -> Decided {
-    receive(back, by, &[]).unwrap_or_default()
-}
-
-/// Pieces have arrived; none named: all of them.
-pub fn receive(back: &Return, by: &Arc<str>, lines: &[(u32, Quantity)]) -> Result<Decided, Rejection> {
-    let whose = back.whose().ok_or_else(|| not_found("the return"))?;
+    let Some(whose) = back.whose() else { return Decided::default() };
     match back.phase() {
-        Phase::Approved { .. } => {}
-        Phase::Received => return Ok(Decided::default()),
+        Phase::Approved { .. } => {
+            Decided { events: vec![received(back, whose, by, &[])], ..Decided::default() }
+        }
+        Phase::Expired | Phase::Cancelled => {
+            let late = ReturnArrivedLate { whose: whose.clone(), by: by.clone() };
+            let needs = OrderNeedsAttention {
+                order_id: whose.order_id,
+                subject: whose.subject.clone(),
+                reason: RETURN_ARRIVED_LATE.to_owned(),
+                about: whose.return_id.to_string().into(),
+            };
+            Decided {
+                events: vec![ReturnEvent::ReturnArrivedLate(late)],
+                to_order: vec![OrderEvent::OrderNeedsAttention(needs)],
+                to_payer: None,
+            }
+        }
         Phase::Unknown
         | Phase::Requested
+        | Phase::Received
         | Phase::Settling
         | Phase::Resolved(_)
         | Phase::Rejected { .. }
-        | Phase::Expired
-        | Phase::Cancelled => return Err(not_open(back)),
+        | Phase::ArrivedLate => Decided::default(),
     }
+}
+
+/// Pieces have arrived; none named: all of them. A return that had expired or was called off begins anew with it,
+/// unless its pieces are in another one meanwhile.
+pub fn receive(
+    order: &Order,
+    back: &Return,
+    by: &Arc<str>,
+    lines: &[(u32, Quantity)],
+) -> Result<Decided, Rejection> {
+    let whose = back.whose().ok_or_else(|| not_found("the return"))?;
+    let to_order = match back.phase() {
+        Phase::Approved { .. } => Vec::new(),
+        Phase::Expired | Phase::Cancelled | Phase::ArrivedLate => vec![reopened(order, back, whose)?],
+        Phase::Received => return Ok(Decided::default()),
+        Phase::Unknown | Phase::Requested | Phase::Settling | Phase::Resolved(_) | Phase::Rejected { .. } => {
+            return Err(not_open(back));
+        }
+    };
     let named: Lines = lines.iter().map(|(line, quantity)| (*line, quantity.get())).collect();
     within_request(back, &named)?;
+    Ok(Decided { events: vec![received(back, whose, by, lines)], to_order, to_payer: None })
+}
+
+fn received(back: &Return, whose: &Whose, by: &Arc<str>, lines: &[(u32, Quantity)]) -> ReturnEvent {
     let pieces = lines.iter().filter_map(|(line, quantity)| {
         Some(Pieces { line: *line, sku: wanted(back, *line)?.sku.clone(), quantity: *quantity })
     });
-    let received = ReturnReceived { whose: whose.clone(), by: by.clone(), pieces: pieces.collect() };
-    Ok(Decided { events: vec![ReturnEvent::ReturnReceived(received)], to_order: Vec::new() })
+    let (whose, by) = (whose.clone(), by.clone());
+    ReturnEvent::ReturnReceived(ReturnReceived { whose, by, pieces: pieces.collect() })
+}
+
+/// All that the customer once asked for is on its way back again.
+fn reopened(order: &Order, back: &Return, whose: &Whose) -> Result<OrderEvent, Rejection> {
+    let asked = match back.begun() {
+        Some(super::Begun::Requested(requested)) => &requested.lines[..],
+        Some(super::Begun::Recorded(_)) | None => &[],
+    };
+    let lines = asked.iter().map(|asked| (asked.line, asked.quantity.get())).collect();
+    let pieces = order.may_come_back(&lines, Some(whose.return_id))?;
+    Ok(OrderEvent::ReturnOpened(ReturnOpened { return_id: whose.return_id, pieces }))
 }
 
 /// What arrived was looked at. What is not named, or not in the box, stays unpaid; where that is all, the return
@@ -246,28 +326,49 @@ pub fn inspect(order: &Order, back: &Return, seen: &Inspection) -> Result<Decide
         | Phase::Resolved(_)
         | Phase::Rejected { .. }
         | Phase::Expired
-        | Phase::Cancelled => return Err(not_open(back)),
+        | Phase::Cancelled
+        | Phase::ArrivedLate => return Err(not_open(back)),
     }
     within_request(back, &sums(&seen.lines))?;
     let pieces = order.may_come_back(&accepted(&seen.lines), Some(whose.return_id))?;
     let at_fault = seen.lines.iter().any(|(line, _, grade)| {
-        *grade != Grade::Missing && wanted(back, *line).is_some_and(|asked| asked.reason.is_shops_fault())
+        grade.is_accepted() && wanted(back, *line).is_some_and(|asked| asked.reason.is_shops_fault())
     });
-    let fees_minor = fees_minor(order, seen.fees)?;
-    let (worth, settlement) = settle(order, &pieces, &seen.lines, at_fault, fees_minor)?;
+    let fees_minor = match fees_minor(order, seen.fees)? {
+        Some(fees_minor) => fees_minor,
+        None if at_fault => 0,
+        None => restocking_fee(order.goods_worth(&pieces), seen.restocking_percent),
+    };
+    let (worth, mut settlement) = settle(order, whose.order_id, &pieces, &seen.lines, at_fault, fees_minor)?;
+    settlement.exchange = swap(back, &worth).filter(|_| !pieces.is_empty());
+    let swaps = matches!(settlement.exchange, Some(Swap::Wanted { .. }));
+    let to_payer = to_payer(whose.return_id, &settlement);
     let returned = goods_returned(order, whose.return_id, &pieces, &worth, &settlement);
     let inspected = ReturnInspected { by: seen.by.clone(), settlement };
     let inspected = ReturnEvent::ReturnInspected(Arc::new(inspected));
     if pieces.is_empty() {
-        let resolved = ReturnResolved { whose: whose.clone(), end: End::Declined };
         let closed = ReturnClosed { return_id: whose.return_id };
-        return Ok(Decided {
-            events: vec![inspected, ReturnEvent::ReturnResolved(resolved)],
-            to_order: vec![OrderEvent::ReturnClosed(closed)],
-        });
+        let (whose, end) = (whose.clone(), End::Declined);
+        let resolved = ReturnResolved { whose, end, not_exchanged: None };
+        let events = vec![inspected, ReturnEvent::ReturnResolved(resolved)];
+        return Ok(Decided { events, to_order: vec![OrderEvent::ReturnClosed(closed)], to_payer: None });
     }
-    let events = std::iter::once(inspected).chain(saga::start_settling(back)).collect();
-    Ok(Decided { events, to_order: vec![returned] })
+    let events = std::iter::once(inspected).chain(saga::start_settling(swaps)).collect();
+    Ok(Decided { events, to_order: vec![returned], to_payer })
+}
+
+/// What becomes of the wish for an exchange, now that it is known what came back: less fees, and without the
+/// original shipping, it must be worth what is to replace it.
+fn swap(back: &Return, worth: &Worth) -> Option<Swap> {
+    let costs_minor = back.replacement()?.value.minor_units();
+    let goods_minor = worth.refund.minor_units().saturating_sub(worth.shipping_minor);
+    Some(if costs_minor <= goods_minor { Swap::Wanted { costs_minor } } else { Swap::TooDear })
+}
+
+/// The order whose payment pays it back knows that something is on its way.
+fn to_payer(return_id: ReturnId, settlement: &Settlement) -> Option<(OrderId, Vec<OrderEvent>)> {
+    let opened = OrderEvent::ReturnOpened(ReturnOpened { return_id, pieces: Arc::from([]) });
+    settlement.paid_by.map(|payer| (payer, vec![opened]))
 }
 
 fn whose(return_id: ReturnId, order_id: souk_contracts::terms::OrderId, subject: &Arc<str>) -> Whose {
@@ -299,15 +400,21 @@ fn within_request(back: &Return, named: &Lines) -> Result<(), Rejection> {
     }
 }
 
-fn fees_minor(order: &Order, fees: Option<Money>) -> Result<i64, Rejection> {
+/// What is kept of so much for the restocking, rounded down.
+pub fn restocking_fee(worth_minor: i64, percent: u8) -> i64 {
+    let fee = i128::from(worth_minor.max(0)) * i128::from(percent.min(100)) / 100;
+    i64::try_from(fee).unwrap_or(worth_minor)
+}
+
+fn fees_minor(order: &Order, fees: Option<Money>) -> Result<Option<i64>, Rejection> {
     let currency = order.agreed_total().map(|total| total.currency());
     match fees {
         Some(fees) if Some(fees.currency()) != currency => {
             let sentence = "the fees are not in the order's currency";
             Err(Rejection::new("NOT_IN_RETURN", sentence))
         }
-        Some(fees) => Ok(fees.minor_units()),
-        None => Ok(0),
+        Some(fees) => Ok(Some(fees.minor_units())),
+        None => Ok(None),
     }
 }
 
@@ -323,12 +430,13 @@ fn sums(lines: &[(u32, Quantity, Grade)]) -> Lines {
 
 /// The pieces that are there.
 fn accepted(lines: &[(u32, Quantity, Grade)]) -> Lines {
-    let there: Vec<_> = lines.iter().copied().filter(|(_, _, grade)| *grade != Grade::Missing).collect();
+    let there: Vec<_> = lines.iter().copied().filter(|(_, _, grade)| grade.is_accepted()).collect();
     sums(&there)
 }
 
 fn settle(
     order: &Order,
+    order_id: OrderId,
     pieces: &[Pieces],
     lines: &[(u32, Quantity, Grade)],
     at_fault: bool,
@@ -342,7 +450,7 @@ fn settle(
         *by_state.entry((*line, *grade)).or_insert(0) += quantity.get();
     }
     let found = by_state.into_iter().filter_map(|((line, grade), quantity)| {
-        let location = order.left_from(line).filter(|_| grade != Grade::Missing).cloned();
+        let location = order.left_from(line).filter(|_| grade.is_accepted()).cloned();
         let quantity = Quantity::try_new(quantity).ok()?;
         Some(Found { line, sku: sku(line)?.clone(), quantity, grade, location })
     });
@@ -351,6 +459,8 @@ fn settle(
         refund: worth.refund,
         fees_minor: worth.fees_minor,
         shipping_minor: worth.shipping_minor,
+        exchange: None,
+        paid_by: order.exchange().map(|_| order.paid_by(order_id)),
     };
     Ok((worth, settlement))
 }
@@ -375,6 +485,18 @@ fn goods_returned(
 }
 
 impl Settlement {
+    /// What goes back in money: what it is worth, less what replaces it. While that is not known, as if it were.
+    pub fn due(&self, swapped: Option<&saga::Swapped>) -> Money {
+        match (&self.exchange, swapped) {
+            (None | Some(Swap::TooDear), _)
+            | (Some(Swap::Wanted { .. }), Some(saga::Swapped::Not { .. })) => self.refund,
+            (Some(Swap::Wanted { costs_minor }), Some(saga::Swapped::For { .. }) | None) => {
+                let left = self.refund.minor_units().saturating_sub(*costs_minor);
+                Money::new(left, self.refund.currency())
+            }
+        }
+    }
+
     /// What never left the stock's books and can be sold again. What cannot stays promised to the order, where
     /// nobody else is sold it.
     pub fn to_release(&self) -> Vec<Pieces> {
@@ -386,6 +508,6 @@ impl Settlement {
 
     /// What left and is in the house again.
     pub fn to_restock(&self) -> impl Iterator<Item = &Found> {
-        self.found.iter().filter(|found| found.grade != Grade::Missing && found.location.is_some())
+        self.found.iter().filter(|found| found.grade.is_accepted() && found.location.is_some())
     }
 }

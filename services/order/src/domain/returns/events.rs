@@ -1,5 +1,6 @@
 //! What happens to a return, as it is stored. What others hear is made of one event alone, so those that are
 //! published say whose return it is.
+use crate::domain::exchange::Replacement;
 use serde::{Deserialize, Serialize};
 use souk_contracts::terms::{Location, OrderId, Quantity, ReturnId, Sku};
 use souk_kernel::{Money, Timestamp};
@@ -33,7 +34,7 @@ impl Reason {
     }
 }
 
-/// What the customer wants for it. The others are not offered.
+/// What the customer wants for it. Credit is not offered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Wish {
@@ -52,6 +53,18 @@ pub enum Grade {
     Damaged,
     /// Not in the box.
     Missing,
+    /// Something else was in the box; it is kept for the customer.
+    WrongItem,
+}
+
+impl Grade {
+    /// Whether the piece is there, and is paid for.
+    pub fn is_accepted(self) -> bool {
+        match self {
+            Grade::A | Grade::B | Grade::Damaged => true,
+            Grade::Missing | Grade::WrongItem => false,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -62,6 +75,9 @@ pub struct ReturnRequested {
     pub by: Arc<str>,
     pub lines: Arc<[WantedBack]>,
     pub wish: Wish,
+    /// What the customer wants instead, for an exchange.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replacement: Option<Arc<Replacement>>,
     /// Of what was asked, so that a repeat can be told from something else.
     pub hash: Arc<str>,
     pub at: Timestamp,
@@ -129,6 +145,15 @@ pub struct ReturnReceived {
     pub pieces: Arc<[crate::domain::order::Pieces]>,
 }
 
+/// The parcel arrived after the return had ended: staff decides.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReturnArrivedLate {
+    #[serde(flatten)]
+    pub whose: Whose,
+    /// Who heard of it.
+    pub by: Arc<str>,
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReturnInspected {
     pub by: Arc<str>,
@@ -139,12 +164,29 @@ pub struct ReturnInspected {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Settlement {
     pub found: Arc<[Found]>,
-    /// What is given back, after fees and with shipping's part.
+    /// What is given back, after fees and with shipping's part; for an exchange, before what replaces it is taken
+    /// off.
     pub refund: Money,
     #[serde(default, skip_serializing_if = "is_nothing")]
     pub fees_minor: i64,
     #[serde(default, skip_serializing_if = "is_nothing")]
     pub shipping_minor: i64,
+    /// Whether it is exchanged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exchange: Option<Swap>,
+    /// The order whose payment pays it back, where that is another: these pieces were an exchange themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paid_by: Option<OrderId>,
+}
+
+/// What becomes of the wish for an exchange.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub enum Swap {
+    /// What replaces it costs so much of what it is worth.
+    Wanted { costs_minor: i64 },
+    /// What was accepted is worth less than what was to replace it; the money goes back.
+    TooDear,
 }
 
 /// So many pieces of a line in a state.
@@ -164,6 +206,9 @@ pub struct ReturnResolved {
     #[serde(flatten)]
     pub whose: Whose,
     pub end: End,
+    /// Why the money went back and not what the customer wanted instead; a stable code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_exchanged: Option<Arc<str>>,
 }
 
 /// How a return ended that was looked at.
@@ -174,6 +219,8 @@ pub enum End {
     Refunded { refund: Money },
     /// Nothing of it was accepted.
     Declined,
+    /// Another order stands in its place, and what that cost less went back.
+    Exchanged { order_id: OrderId, refund: Money },
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

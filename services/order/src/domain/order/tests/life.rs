@@ -24,6 +24,7 @@ fn terms() -> Terms {
             amount_minor: 10,
         }],
         priced_at: at(1),
+        exchange: None,
     }
 }
 
