@@ -1,5 +1,7 @@
 //! What customers pay: prices, promotions, coupons that are only looked at, and taxes.
 use crate::shop::{Shop, ask, one, pence, ten_percent, variant};
+use prost::Message;
+use souk_catalog::published;
 use souk_contracts::catalog::v1::{self as pb, PriceMiss, PromotionState, Reason, benefit::Kind as Off};
 use souk_contracts::types::v1::Money;
 use souk_identity::Kind;
@@ -208,6 +210,23 @@ async fn a_promotion_is_scheduled_holds_and_ends() {
     let disabled = shop.disable("spring").await.expect("there");
     assert_eq!(disabled.state(), PromotionState::Disabled);
     assert_eq!(shop.disable("spring").await.expect("there"), disabled);
+}
+
+#[tokio::test]
+async fn others_hear_of_promotions_that_begin_and_that_somebody_ends() {
+    let shop = Shop::in_memory().await;
+    let created = shop.promote(ten_percent("spring")).await.expect("created");
+    shop.promote(ten_percent("spring")).await.expect("the same again is no news");
+    shop.disable("spring").await.expect("disabled");
+    shop.disable("spring").await.expect("twice is fine");
+    let feed = shop.store().read_feed(0, 100).await.expect("the feed");
+    let kinds: Vec<&str> = feed.iter().map(|event| event.kind).collect();
+    assert_eq!(kinds, [published::PROMOTION_PUBLISHED, published::PROMOTION_DISABLED]);
+    let begun = pb::PromotionPublished::decode(&feed[0].data[..]).expect("readable");
+    assert_eq!(begun.promotion, created.promotion, "as staff sees it");
+    let ended = pb::PromotionDisabled::decode(&feed[1].data[..]).expect("readable");
+    assert_eq!((ended.promotion_id.as_str(), ended.reason.as_str()), ("spring", "it leaked"));
+    assert_eq!(ended.disabled_at, Some(souk_rpc::time::to_proto(shop.clock.now())));
 }
 
 #[tokio::test]
