@@ -91,6 +91,12 @@ pub const KEYS: &[Key] = &[
         help: "how long after delivery goods can be sent back; then the order is complete",
     },
     Key {
+        name: "order.restocking_percent",
+        kind: Kind::Integer(0, 100),
+        default: "0",
+        help: "what is kept of a refund for the restocking of goods that are only unwanted, in percent",
+    },
+    Key {
         name: "shipping.auto",
         kind: Kind::OneOf(&["false", "true"]),
         default: "false",

@@ -85,6 +85,7 @@ fn order(config: &Config) -> OrderHouse {
     let windows = Windows {
         undo: config.duration("order.undo_window"),
         returns: config.duration("order.return_window"),
+        restocking_percent: u8::try_from(config.integer("order.restocking_percent")).unwrap_or(u8::MAX),
     };
     OrderHouse { quote_ttl: config.duration("order.quote_ttl"), windows, ..souk_order::service() }
 }
@@ -317,12 +318,17 @@ mod tests {
             ("order.quote_ttl", "1m"),
             ("order.undo_window", "2s"),
             ("order.return_window", "1h"),
+            ("order.restocking_percent", "15"),
             ("shipping.auto", "true"),
             ("carrier.pace", "250ms"),
         ];
         let quick = choices(&quick).expect("it can be");
         assert_eq!(quick.order.quote_ttl, Duration::from_secs(60));
-        let windows = Windows { undo: Duration::from_secs(2), returns: Duration::from_secs(3_600) };
+        let windows = Windows {
+            undo: Duration::from_secs(2),
+            returns: Duration::from_secs(3_600),
+            restocking_percent: 15,
+        };
         assert_eq!(quick.order.windows, windows);
         assert!(quick.shipping.auto);
         assert_eq!(quick.carrier_pace, Duration::from_millis(250));

@@ -312,7 +312,8 @@ pub async fn eventually<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> 
     }
 }
 
-async fn try_for_a_while<T>(mut look: impl AsyncFnMut() -> Option<T>) -> Option<T> {
+/// Looks until there is something; `None` when there is nothing for half a minute.
+pub async fn try_for_a_while<T>(mut look: impl AsyncFnMut() -> Option<T>) -> Option<T> {
     for _ in 0..LOOKS_MAX {
         if let Some(found) = look().await {
             return Some(found);

@@ -11,7 +11,7 @@ mod shopping;
 pub mod told;
 
 pub use caller::{Answer, Call, Caller, Lines};
-pub use house::{House, Shape, eventually, findings};
+pub use house::{House, Shape, eventually, findings, try_for_a_while};
 pub use raw::raw;
 pub use shopping::{STREET, minor, money, payment_of, status_of};
 

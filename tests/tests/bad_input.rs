@@ -7,6 +7,9 @@ use souk_tests::{Answer, Caller, House, Shape, minor, money, raw};
 use souk_user::Role;
 use std::time::Duration;
 
+#[path = "bad_input/services.rs"]
+mod services;
+
 /// The largest body that the shop reads.
 const BODY_BYTES_MAX: usize = 1 << 20;
 
@@ -91,6 +94,8 @@ impl Ask {
 /// Who and what there is to be wrong about.
 struct Scene {
     customer: Caller,
+    /// Somebody with an account.
+    signed_in: Caller,
     sales: Caller,
     admin: Caller,
     cart: String,
@@ -123,12 +128,14 @@ impl Scene {
         house.at_rest().await;
         let others_cart = other.adds("LAMP", 1).await;
         let others_quote = other.quotes().await;
+        services::prepare(house).await;
         let nobody = house.guest().await;
         let empty = nobody.adds("LAMP", 1).await;
         nobody.delete("/api/v1/cart/items").expect(200).await;
         Scene {
             sales: house.staff(Role::Sales),
             admin: house.staff(Role::Admin),
+            signed_in: house.customer(),
             cart: text(&customer.cart().await["cartId"]),
             customer,
             quote,
@@ -476,7 +483,7 @@ async fn make_every_mistake(shape: Shape) {
     let house = House::start(shape).await;
     let scene = Scene::set(&house).await;
     house.at_rest().await;
-    let tables = [
+    let mut tables = vec![
         in_the_cart(&scene),
         about_quotes(&scene),
         placing_orders(&scene),
@@ -486,7 +493,8 @@ async fn make_every_mistake(shape: Shape) {
         about_oneself(&house, &scene),
         by_staff(&scene),
     ];
-    let mut wrong = Vec::new();
+    tables.extend(services::tables(&scene));
+    let mut wrong = services::without_a_table(&house, &tables).await;
     let mut heads = house.heads();
     for mistake in tables.iter().flatten() {
         let answer = raw(house.address(), &mistake.ask.bytes()).await;

@@ -3,12 +3,12 @@
 use souk::verify::leaks::{self, Watch};
 use souk::verify::{self, Facts};
 use souk_cart::domain::{CartEvent, CartMerged};
-use souk_contracts::terms::{OrderId, PaymentId};
+use souk_contracts::terms::{OrderId, PaymentId, ReturnId};
 use souk_decider::Aggregate;
 use souk_eventstore::audit::Audit;
-use souk_kernel::TypeId;
-use souk_order::domain::order::Status;
-use souk_order::domain::order::{Label, Order};
+use souk_kernel::{Currency, Money, TypeId};
+use souk_order::domain::order::{Label, Order, OrderEvent, ReturnOpened, ReturnRefunded, Status};
+use souk_order::domain::returns::{End, ReturnEvent, ReturnResolved, Whose};
 use souk_tests::{House, STREET, Shape, findings, status_of};
 use std::path::Path;
 use tempfile::TempDir;
@@ -207,6 +207,21 @@ const FAKES: &[(&str, &str, Fake)] = &[
         let (_, history) = facts.shipments.values_mut().next().expect("a parcel");
         let again = history.clone();
         history.extend(again);
+    }),
+    ("I-RT", "a refund of nothing that came back", |facts, _| {
+        let (return_id, left) = (ReturnId::from_uuid(shipped(facts).uuid()), shipped(facts));
+        let refund = Money::new(1, Currency::parse("GBP").expect("known"));
+        let order = facts.orders.get_mut(&left).expect("there");
+        order.evolve(&OrderEvent::ReturnOpened(ReturnOpened { return_id, pieces: [].into() }));
+        order.evolve(&OrderEvent::ReturnRefunded(ReturnRefunded { return_id, refund }));
+    }),
+    ("I-RT", "an exchange for an order that was paid for", |facts, _| {
+        let (order_id, refund) = (shipped(facts), Money::new(0, Currency::parse("GBP").expect("known")));
+        let return_id = ReturnId::from_uuid(order_id.uuid());
+        let whose = Whose { return_id, order_id, subject: "gst_1".into() };
+        let end = End::Exchanged { order_id, refund };
+        let resolved = ReturnEvent::ReturnResolved(ReturnResolved { whose, end, not_exchanged: None });
+        facts.returns.entry(return_id).or_default().evolve(&resolved);
     }),
     ("I-CT, I-CA", "an addition that counts twice", |facts, _| {
         let added = |events: &&mut Vec<_>| events.len() > 1;

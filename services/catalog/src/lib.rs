@@ -7,10 +7,11 @@ pub mod domain;
 mod grpc;
 pub mod invariants;
 mod proto;
+pub mod published;
 pub mod views;
 
 use souk_contracts::catalog::v1 as pb;
-use souk_eventstore::{EventStore, View};
+use souk_eventstore::{EventStore, Publish, View};
 use souk_host::{Process, Resources, Service};
 use souk_kernel::Error;
 use souk_rpc::{Bound, BoxFuture};
@@ -34,6 +35,10 @@ impl Service for Catalog {
 
     fn views(&self) -> Vec<View> {
         vec![views::PRODUCTS, views::PRICES, views::PROMOTIONS, views::TAX_ZONES]
+    }
+
+    fn publish(&self) -> Option<Publish> {
+        Some(published::publish())
     }
 
     fn serve(&self, own: &Resources) -> Vec<Bound> {

@@ -203,6 +203,35 @@ impl Inventory {
         Ok(proto::adjusted(after.booked().ok_or_else(not_there)?))
     }
 
+    /// One commit over all of them: each decides on what the ones before it leave.
+    async fn book_adjustments(
+        &self,
+        cx: Cx,
+        request: pb::BulkAdjustRequest,
+    ) -> Result<pb::BulkAdjustResponse> {
+        let wishes: Arc<[_]> = proto::bulk_adjust(&request)?
+            .into_iter()
+            .map(|(id, wish)| (StreamId::of::<Adjustment>(&id), id, wish))
+            .collect();
+        let (work, shelves) = with_queue(self.work(&cx)?, wishes.iter().map(|(_, _, wish)| &wish.sku));
+        let work = wishes.iter().fold(work, |work, (stream, ..)| work.read::<Adjustment>(stream));
+        let all = Arc::clone(&wishes);
+        let work = work.decide(move |facts, _| {
+            let mut stock = shelves.stock(facts);
+            all.iter().try_fold(Decision::new(), |decision, (of, id, wish)| {
+                let events = facts.state::<Adjustment>(of).adjust(wish, &stock);
+                let events = events.map_err(|refused| refused.with("adjustment_id", id))?;
+                Ok(settled(decision, of, None, &mut stock, events))
+            })
+        });
+        let committed = self.own.store.commit(work).await?;
+        let level = |(stream, ..): &(StreamId, Reference, Adjust)| {
+            let after = state::<Adjustment>(&committed, stream)?;
+            Ok(proto::adjusted(after.booked().ok_or_else(not_there)?).level.unwrap_or_default())
+        };
+        Ok(pb::BulkAdjustResponse { levels: wishes.iter().map(level).collect::<Result<_>>()? })
+    }
+
     async fn book_transfer(
         &self,
         cx: Cx,
@@ -431,6 +460,14 @@ impl InventoryService for Inventory {
         request: pb::AdjustStockRequest,
     ) -> BoxFuture<'_, Result<pb::AdjustStockResponse>> {
         Box::pin(self.book_adjustment(cx, request))
+    }
+
+    fn bulk_adjust(
+        &self,
+        cx: Cx,
+        request: pb::BulkAdjustRequest,
+    ) -> BoxFuture<'_, Result<pb::BulkAdjustResponse>> {
+        Box::pin(self.book_adjustments(cx, request))
     }
 
     fn list_movements(

@@ -29,6 +29,8 @@ pub const PRIORITY_MAX: u32 = 1_000_000;
 pub const WATCHED_MAX: usize = 100;
 /// The most lines of a receipt.
 pub const RECEIPT_LINES_MAX: usize = 5_000;
+/// The most corrections of one call.
+pub const ADJUSTMENTS_MAX: usize = 1_000;
 /// The most pieces that one line of a receipt may bring.
 pub const RECEIVED_MAX: i64 = 1_000_000_000;
 /// The longest reason, in characters.
@@ -243,6 +245,26 @@ pub fn adjust(request: &pb::AdjustStockRequest) -> Result<(Reference, Adjust), I
         (adjustment, Adjust { sku, location, delta: request.delta, reason, quarantine: request.quarantine })
     });
     invalid.finish(read)
+}
+
+/// Reads many corrections; each has an id of its own.
+pub fn bulk_adjust(request: &pb::BulkAdjustRequest) -> Result<Vec<(Reference, Adjust)>, Invalid> {
+    let mut invalid = Invalid::new();
+    within(&mut invalid, "adjustments", request.adjustments.len(), 1..=ADJUSTMENTS_MAX);
+    let mut ids = HashSet::new();
+    let mut read = Vec::with_capacity(request.adjustments.len().min(ADJUSTMENTS_MAX));
+    for (i, one) in request.adjustments.iter().take(ADJUSTMENTS_MAX).enumerate() {
+        if !ids.insert(one.adjustment_id.as_str()) {
+            invalid.add(format!("adjustments[{i}].adjustmentId"), "must not stand twice in one call");
+        }
+        match adjust(one) {
+            Ok(adjustment) => read.push(adjustment),
+            Err(faults) => faults.fields().iter().for_each(|fault| {
+                invalid.add(format!("adjustments[{i}].{}", fault.field), fault.description.as_str());
+            }),
+        }
+    }
+    invalid.finish(Some(read))
 }
 
 fn reason(invalid: &mut Invalid, text: &str, least: usize) -> Arc<str> {

@@ -312,6 +312,9 @@ impl Effects {
     }
 
     async fn refund(&self, cx: &Cx, order: &Order, placed: &OrderPlaced) -> Outcome {
+        if let Some(no) = answers::disputed(order) {
+            return no;
+        }
         let total = order.total().unwrap_or(placed.total);
         let request = RefundRequest {
             payment_id: payment_id(placed.order_id),

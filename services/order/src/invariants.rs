@@ -1,6 +1,7 @@
 //! What must hold of quotes and orders, whenever it is looked at. Tests and `souk verify` use the same
 //! predicates.
 use crate::domain::order::{Fulfilment, Label, Order, Payment};
+use crate::domain::returns::{End, Phase, Return};
 use crate::domain::{Line, sum};
 use souk_contracts::terms::{OrderId, QuoteId, Sku};
 use souk_kernel::Money;
@@ -107,6 +108,40 @@ pub fn returns_fit(order: &Order) -> bool {
     let all_back_is_all_money = !(returns.is_all_back && order.parcels().iter().all(|parcel| parcel.is_paid))
         || returns.settled_minor == order.value_minor();
     pieces_fit && money_fits && all_back_is_all_money
+}
+
+/// I-RT-4: an exchange names the return that it replaces, which names it, and costs no more than what came back for
+/// it is worth. Answers what is wrong of the order.
+pub fn exchange_fits(order: &Order, back: Option<&Return>) -> Option<&'static str> {
+    let exchange = order.exchange()?;
+    let settlement = back.and_then(|back| back.settlement());
+    let (Some(back), Some(settlement)) = (back, settlement) else {
+        return Some("replaces nothing that came back");
+    };
+    let goods_minor = settlement.refund.minor_units().saturating_sub(settlement.shipping_minor);
+    let wanted_minor = back.replacement().map(|wanted| wanted.value.minor_units());
+    if exchange.value_minor > goods_minor || wanted_minor != Some(exchange.value_minor) {
+        return Some("is worth more than what came back for it");
+    }
+    let belongs = back.whose().is_some_and(|whose| whose.order_id == exchange.order_id);
+    (!belongs).then_some("replaces pieces of another order")
+}
+
+/// The order that a return says it was exchanged for.
+pub fn exchanged_for(back: &Return) -> Option<OrderId> {
+    match back.phase() {
+        Phase::Resolved(End::Exchanged { order_id, .. }) => Some(*order_id),
+        Phase::Unknown
+        | Phase::Requested
+        | Phase::Approved { .. }
+        | Phase::Received
+        | Phase::Settling
+        | Phase::Resolved(End::Refunded { .. } | End::Declined)
+        | Phase::Rejected { .. }
+        | Phase::Expired
+        | Phase::Cancelled
+        | Phase::ArrivedLate => None,
+    }
 }
 
 /// I-OR-5: a quote has one order. Answers the quotes that have more.

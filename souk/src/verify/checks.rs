@@ -1,6 +1,6 @@
 //! The invariants across services, each with its number, its count and the ids that break it.
 use super::rest::REACTIONS;
-use super::{Facts, money, parcels, sales};
+use super::{Facts, money, parcels, returns, sales};
 use crate::output;
 use serde::Serialize;
 use souk_cart::invariants as carts;
@@ -134,6 +134,12 @@ fn sale(facts: &Facts) -> Vec<Finding> {
             "parcels go their way once, with what was ordered, where it was quoted, and orders know",
             facts.shipments.len(),
             parcels::sound(facts),
+        ),
+        finding(
+            "I-RT",
+            "no more comes back than arrived, nor goes back than was taken; an exchange is worth what it replaces",
+            facts.returns.len(),
+            returns::fit(facts),
         ),
         finding(
             "I-CT, I-CA",

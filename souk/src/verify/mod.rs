@@ -9,6 +9,7 @@ pub mod leaks;
 mod money;
 mod parcels;
 pub mod rest;
+mod returns;
 mod sales;
 
 pub use checks::{Finding, IDS_MAX, check, render};

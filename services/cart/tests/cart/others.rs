@@ -143,6 +143,7 @@ impl inventory::InventoryService for TestInventory {
         get_reservation(inventory::GetReservationRequest) -> inventory::GetReservationResponse;
         receive_stock(inventory::ReceiveStockRequest) -> inventory::ReceiveStockResponse;
         adjust_stock(inventory::AdjustStockRequest) -> inventory::AdjustStockResponse;
+        bulk_adjust(inventory::BulkAdjustRequest) -> inventory::BulkAdjustResponse;
         list_movements(inventory::ListMovementsRequest) -> inventory::ListMovementsResponse;
         extend_reservation(inventory::ExtendReservationRequest) -> inventory::ExtendReservationResponse;
         ship(inventory::ShipRequest) -> inventory::ShipResponse;

@@ -349,11 +349,11 @@ pub fn disable_promotion(request: &pb::DisablePromotionRequest) -> Result<(Promo
     invalid.finish(id.map(|id| (id, request.reason.as_str().into())))
 }
 
-/// A promotion as it is shown.
-pub fn promotion(terms: &Terms, state: State, used: u64) -> pb::Promotion {
+/// What a promotion is, as it is shown.
+pub fn promotion_input(terms: &Terms) -> pb::PromotionInput {
     let texts = |items: &mut dyn Iterator<Item = String>| items.collect::<Vec<_>>();
     let limit = |limit: Option<NonZeroU32>| limit.map_or(0, NonZeroU32::get);
-    let input = pb::PromotionInput {
+    pb::PromotionInput {
         promotion_id: terms.id.to_string(),
         name: terms.name.to_string(),
         code: terms.code.as_ref().map(ToString::to_string).unwrap_or_default(),
@@ -367,7 +367,12 @@ pub fn promotion(terms: &Terms, state: State, used: u64) -> pb::Promotion {
         limit_total: limit(terms.limits.total),
         limit_per_customer: limit(terms.limits.per_customer),
         stackable: terms.stackable,
-    };
+    }
+}
+
+/// A promotion as it is shown.
+pub fn promotion(terms: &Terms, state: State, used: u64) -> pb::Promotion {
+    let input = promotion_input(terms);
     let state = match state {
         State::Scheduled => pb::PromotionState::Scheduled,
         State::Active => pb::PromotionState::Active,

@@ -1,9 +1,13 @@
 //! What customers pay: prices, promotions, coupons that are only looked at, and taxes.
 use crate::shop::{Shop, ask, one, pence, ten_percent, variant};
+use prost::Message;
+use souk_catalog::published;
 use souk_contracts::catalog::v1::{self as pb, PriceMiss, PromotionState, Reason, benefit::Kind as Off};
 use souk_contracts::types::v1::Money;
 use souk_identity::Kind;
 use souk_kernel::{Clock, Code, Error};
+use souk_transcode::{Schema, proto_to_json};
+use std::path::Path;
 use std::time::Duration;
 
 fn is<T>(answer: Result<T, Error>, code: Code, reason: &str) {
@@ -208,6 +212,43 @@ async fn a_promotion_is_scheduled_holds_and_ends() {
     let disabled = shop.disable("spring").await.expect("there");
     assert_eq!(disabled.state(), PromotionState::Disabled);
     assert_eq!(shop.disable("spring").await.expect("there"), disabled);
+}
+
+/// What others hear stands in the folder `published`, as their JSON: what they were told once keeps its shape.
+fn is_as_written_down(kind: &str, data: &[u8]) {
+    let schema = Schema::from_bytes(souk_contracts::DESCRIPTORS).expect("our own");
+    let mut json = Vec::new();
+    let message = schema.message(kind).expect("in the contract");
+    proto_to_json(&schema, message, data, &mut json).expect("our own");
+    let json: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
+    let told = format!("{json:#}\n");
+    let name = kind.rsplit('.').next().unwrap_or(kind);
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/catalog/published").join(format!("{name}.json"));
+    if !path.exists() && std::env::var("UPDATE_GOLDEN").is_ok_and(|value| value == "1") {
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("writable");
+        std::fs::write(&path, &told).expect("writable");
+    }
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(told, written, "{}; UPDATE_GOLDEN=1 writes one that is missing", path.display());
+}
+
+#[tokio::test]
+async fn others_hear_of_promotions_that_begin_and_that_somebody_ends() {
+    let shop = Shop::in_memory().await;
+    let created = shop.promote(ten_percent("spring")).await.expect("created");
+    shop.promote(ten_percent("spring")).await.expect("the same again is no news");
+    shop.disable("spring").await.expect("disabled");
+    shop.disable("spring").await.expect("twice is fine");
+    let feed = shop.store().read_feed(0, 100).await.expect("the feed");
+    let kinds: Vec<&str> = feed.iter().map(|event| event.kind).collect();
+    assert_eq!(kinds, [published::PROMOTION_PUBLISHED, published::PROMOTION_DISABLED]);
+    feed.iter().for_each(|event| is_as_written_down(event.kind, &event.data));
+    let begun = pb::PromotionPublished::decode(&feed[0].data[..]).expect("readable");
+    assert_eq!(begun.promotion, created.promotion, "as staff sees it");
+    let ended = pb::PromotionDisabled::decode(&feed[1].data[..]).expect("readable");
+    assert_eq!((ended.promotion_id.as_str(), ended.reason.as_str()), ("spring", "it leaked"));
+    assert_eq!(ended.disabled_at, Some(souk_rpc::time::to_proto(shop.clock.now())));
 }
 
 #[tokio::test]

@@ -206,6 +206,50 @@ async fn an_adjustment_is_booked_once_and_keeps_its_answer() {
 }
 
 #[tokio::test]
+async fn many_adjustments_are_booked_all_or_none_and_each_once() {
+    let shop = Shop::in_memory();
+    shop.receive("r1", "main", &[("a", 10), ("b", 4)]).await.expect("booked");
+    shop.reserve(order(1), &[line(1, "a", 4)]).await.expect("answered");
+    let list =
+        [("j1", "a", "main", -5), ("j2", "b", "east", 3), ("j3", "a", "main", -1), ("j4", "b", "main", -4)];
+    let booked = shop.adjust_all(&list).await.expect("booked");
+    assert_eq!(booked, [5, 7, 4, 3], "each sees what the ones before it left");
+    assert_eq!(shop.adjust_all(&list).await.expect("again"), booked, "the levels of that moment");
+    assert_eq!(shop.adjust_all(&list[1..2]).await.expect("in another call"), [7]);
+    assert_eq!((shop.level("a").await, shop.level("b").await), ((4, 4), (3, 0)));
+    for (last, reason) in [
+        (("k2", "a", "main", -1), "BELOW_RESERVED"),
+        (("k2", "ghost", "main", 1), "UNKNOWN_SKU"),
+        (("j1", "a", "main", -4), "ADJUSTMENT_CONFLICT"),
+        (("k2", "b", "east", 1_000_000_000_000), "STOCK_OVERFLOW"),
+        (("k2", "b", "main", -1), "BELOW_RESERVED"),
+    ] {
+        let refused = shop.adjust_all(&[("k1", "b", "east", 2), last]).await.expect_err("all or none");
+        let told = (refused.reason(), refused.metadata()["adjustment_id"].as_str());
+        assert_eq!(told, (reason, last.0), "{refused:?}");
+        assert_eq!((shop.level("a").await, shop.level("b").await), ((4, 4), (3, 0)), "{last:?}");
+    }
+    assert_eq!(shop.adjust_all(&[("k1", "b", "east", 2)]).await.expect("nothing was left behind"), [5]);
+    let by_sales = pb::BulkAdjustRequest::default();
+    let sales = shop.as_person(Kind::Staff, &["sales"]);
+    let refused = shop.client.bulk_adjust(sales, by_sales).await.expect_err("admins only");
+    assert_eq!(refused.code(), Code::PermissionDenied);
+    assert_eq!(shop.violations().await, []);
+}
+
+#[tokio::test]
+async fn a_thousand_adjustments_of_one_sku_are_one_call() {
+    let shop = Shop::in_memory();
+    shop.receive("r1", "main", &[("a", 1)]).await.expect("booked");
+    let list: Vec<(String, i64)> = (0..1_000).map(|n| (format!("j{n}"), 1 - 2 * (n % 2))).collect();
+    let list: Vec<_> = list.iter().map(|(id, delta)| (id.as_str(), "a", "main", *delta)).collect();
+    let booked = shop.adjust_all(&list).await.expect("a thousand at once");
+    assert_eq!((booked.len(), booked[998], booked[999]), (1_000, 2, 1));
+    assert_eq!(shop.level("a").await, (1, 0));
+    assert_eq!(shop.violations().await, []);
+}
+
+#[tokio::test]
 async fn availability_answers_each_sku_in_the_order_asked() {
     let shop = Shop::in_memory();
     let skus: Vec<String> = (0..500).map(|n| format!("sku-{n}")).collect();

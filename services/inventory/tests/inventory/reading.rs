@@ -184,6 +184,35 @@ fn an_adjustment_is_read_or_names_each_faulty_field() {
 }
 
 #[test]
+fn many_adjustments_are_read_or_name_each_faulty_field_with_its_place() {
+    let one = |id: &str| pb::AdjustStockRequest {
+        adjustment_id: id.into(),
+        sku: "a".into(),
+        location: "main".into(),
+        delta: -3,
+        reason: "broken".into(),
+        quarantine: false,
+    };
+    let read = |adjustments| proto::bulk_adjust(&pb::BulkAdjustRequest { adjustments });
+    assert_eq!(read(vec![one("x"), one("y")]).map(|read| read.len()), Ok(2));
+    let most: Vec<_> = (0..1_000).map(|n| one(&n.to_string())).collect();
+    assert!(read(most.clone()).is_ok());
+    for (adjustments, wrong) in [
+        (vec![], vec!["adjustments"]),
+        ([most, vec![one("y")]].concat(), vec!["adjustments"]),
+        (vec![one("x"), one("y"), one("x")], vec!["adjustments[2].adjustmentId"]),
+        (vec![pb::AdjustStockRequest { delta: 0, ..one("x") }], vec!["adjustments[0].delta"]),
+        (
+            vec![one("x"), pb::AdjustStockRequest { sku: "".into(), location: "".into(), ..one("") }],
+            vec!["adjustments[1].adjustmentId", "adjustments[1].sku", "adjustments[1].location"],
+        ),
+        (vec![pb::AdjustStockRequest { reason: "".into(), ..one("x") }], vec!["adjustments[0].reason"]),
+    ] {
+        assert_eq!(faults(read(adjustments)), wrong);
+    }
+}
+
+#[test]
 fn the_skus_of_a_question_are_counted_and_each_is_read() {
     let ask = |skus: Vec<String>| skus_of(&skus);
     fn skus_of(named: &[String]) -> Result<Vec<Sku>, Invalid> {

@@ -108,6 +108,21 @@ impl Shop {
         Ok(self.client.adjust_stock(self.as_admin(), request).await?.level.expect("a level"))
     }
 
+    /// Books many corrections (id, SKU, location, difference) in one call; the pieces that are there after each.
+    pub async fn adjust_all(&self, adjustments: &[(&str, &str, &str, i64)]) -> Result<Vec<i64>, Error> {
+        let one = |(id, sku, at, delta): &(&str, &str, &str, i64)| pb::AdjustStockRequest {
+            adjustment_id: (*id).into(),
+            sku: (*sku).into(),
+            location: (*at).into(),
+            delta: *delta,
+            reason: "count".into(),
+            quarantine: false,
+        };
+        let request = pb::BulkAdjustRequest { adjustments: adjustments.iter().map(one).collect() };
+        let answer = self.client.bulk_adjust(self.as_admin(), request).await?;
+        Ok(answer.levels.iter().map(|level| level.on_hand).collect())
+    }
+
     /// Throws pieces away that are in quarantine at `main`.
     pub async fn scrap(&self, id: &str, sku: &str, pieces: i64) -> Result<pb::Level, Error> {
         let request = pb::AdjustStockRequest {

@@ -1,9 +1,9 @@
 //! What the answers of other services mean for a saga. Only what a participant has recorded is a refusal.
 use super::asks;
 use crate::cancel;
-use crate::domain::SKUS_NAMED_MAX;
-use crate::domain::order::{Awaits, CUSTOMER_TOO_LATE};
+use crate::domain::order::{Awaits, CUSTOMER_TOO_LATE, Dispute};
 use crate::domain::returns::ReturnLabelIssued;
+use crate::domain::{Order, SKUS_NAMED_MAX};
 use souk_contracts::catalog::v1::{Redemption, RedemptionStatus};
 use souk_contracts::inventory::v1::{Reservation, ReservationStatus};
 use souk_contracts::payment::v1::{Payment, PaymentStatus, RefundStatus};
@@ -267,10 +267,20 @@ pub(super) fn voided(payment: Option<Payment>) -> Outcome {
     }
 }
 
+/// What stands in the way of a refund while the customer's bank wants the money, or has taken it: the one is waited
+/// for, and what to do about the other a person decides, since nothing is given back twice.
+pub(super) fn disputed(order: &Order) -> Option<Outcome> {
+    match order.worst_dispute()? {
+        Dispute::Opened => Some(Outcome::Waiting { on: "dispute".into() }),
+        Dispute::Lost => Some(Outcome::refused("DISPUTE_LOST", "the bank gave the money back")),
+        Dispute::Won => None,
+    }
+}
+
 /// What an answer to Refund means. While the provider takes its time, the cancel waits.
 pub(super) fn refunded(answer: Answer<Payment>, refund_id: &str, total: Money) -> Outcome {
     match answer {
-        Err(error) if is_recorded_refusal(&error, &["REFUND_REFUSED"]) => {
+        Err(error) if is_recorded_refusal(&error, &["REFUND_REFUSED", "REFUND_EXCEEDS_CAPTURED"]) => {
             Outcome::refused(error.reason(), error.message())
         }
         Err(error) => silent(&error),

@@ -1,7 +1,6 @@
 //! The calls of a return: its stock, its money and its label.
-use super::answers::{given_back, label_issued, label_voided, released_pieces, silent};
+use super::answers::{disputed, given_back, label_issued, label_voided, released_pieces, silent};
 use super::{Effects, payment_id};
-use crate::domain::order::Dispute;
 use crate::domain::returns::{Found, Grade, Return, ReturnEvent, Settlement, Whose};
 use crate::domain::{Order, Quote, exchange};
 use crate::{place, returns as saga};
@@ -81,11 +80,7 @@ impl ReturnEffects {
     /// What stands in the way while the bank wants the money, or has taken it.
     async fn disputed(&self, whose: &Whose, settlement: &Settlement) -> Option<Outcome> {
         match self.order(payer(whose, settlement)).await {
-            Ok(order) => match order.worst_dispute() {
-                Some(Dispute::Opened) => Some(Outcome::Waiting { on: "dispute".into() }),
-                Some(Dispute::Lost) => Some(Outcome::refused("DISPUTE_LOST", "the bank gave the money back")),
-                Some(Dispute::Won) | None => None,
-            },
+            Ok(order) => disputed(&order),
             Err(error) => Some(Outcome::unknown(error)),
         }
     }

@@ -102,6 +102,27 @@ async fn a_parcel_that_comes_late_is_taken_back_by_staff_or_not() {
     checked(&shop, &order_id).await;
 }
 
+#[tokio::test]
+async fn one_refund_gives_back_what_two_parcels_took() {
+    let shop = Shop::open().await;
+    let order_id = shop.place_shipped().await.order_id;
+    shop.until_processing(&order_id).await;
+    for (shipment, lines, sequence) in [("shp_1", &ALL[..1], 1), ("shp_2", &ALL[1..], 3)] {
+        shop.hand_over(&order_id, shipment, lines, sequence).await;
+        shop.until(&order_id, |order| order.parcels().iter().all(|parcel| parcel.is_paid)).await;
+        shop.parcel_is("Delivered", &order_id, shipment, sequence + 1).await;
+    }
+    let captures =
+        shop.world.books(|books| books.payments.values().map(|funds| funds.captures.len()).sum::<usize>());
+    assert_eq!(captures, 2);
+    let lines = [graded(1, 2, ReturnGrade::A), graded(3, 1, ReturnGrade::A)];
+    let back = record(&shop, told(&order_id, "R-1", &lines)).await.expect("told");
+    assert_eq!((back.status(), given_back(&shop)), (ReturnStatus::Refunded, 750), "more than either took");
+    record(&shop, told(&order_id, "R-2", &[graded(2, 1, ReturnGrade::A)])).await.expect("the rest");
+    let order = checked(&shop, &order_id).await;
+    assert_eq!(order.payment(), pb::OrderPayment::Refunded);
+}
+
 /// What may come back of each line: pieces, why not, worth and fee.
 async fn options(shop: &Shop, order_id: &str) -> Vec<(u32, String, i64, i64)> {
     let request = pb::GetReturnOptionsRequest { order_id: order_id.to_owned() };

@@ -385,6 +385,7 @@ impl inventory::InventoryService for World {
         get_availability(inventory::GetAvailabilityRequest) -> inventory::GetAvailabilityResponse;
         receive_stock(inventory::ReceiveStockRequest) -> inventory::ReceiveStockResponse;
         adjust_stock(inventory::AdjustStockRequest) -> inventory::AdjustStockResponse;
+        bulk_adjust(inventory::BulkAdjustRequest) -> inventory::BulkAdjustResponse;
         transfer_stock(inventory::TransferStockRequest) -> inventory::TransferStockResponse;
         count_stock(inventory::CountStockRequest) -> inventory::CountStockResponse;
         list_shortfalls(inventory::ListShortfallsRequest) -> inventory::ListShortfallsResponse;

@@ -7,7 +7,7 @@ use crate::proto::Day;
 use crate::views;
 use souk_contracts::terms::PaymentId;
 use souk_eventstore::{CommitId, Decision, Expected, StreamId, Work};
-use souk_kernel::Error;
+use souk_kernel::{Error, Invalid};
 use souk_rpc::Cx;
 use std::collections::BTreeSet;
 
@@ -24,8 +24,11 @@ impl Cashier {
     /// Compares `day` and records what differs.
     ///
     /// # Errors
-    /// When the provider does not answer or the books cannot be read or written.
+    /// When the day has not begun, the provider does not answer, or the books cannot be read or written.
     pub async fn reconcile(&self, cx: &Cx, day: Day) -> Result<Compared, Error> {
+        if day.from > self.store.now() {
+            return Err(Invalid::field("date", "must be today or a day that is over, in UTC").into());
+        }
         let report = self.provider.report(cx.clone(), day.clone()).await?;
         let mut mismatches = Vec::new();
         let mut seen = BTreeSet::new();

@@ -306,7 +306,11 @@ async fn a_day_of_the_provider_is_compared_with_ours() {
     };
     let day = compare("1970-01-01").await;
     assert_eq!((day.compared, day.mismatches), (told, Vec::new()));
-    assert_eq!(compare("1970-01-02").await.compared, 0);
+    assert_eq!(compare("1969-12-31").await.compared, 0);
+    let ahead = pb::ReconcileRequest { date: "1970-01-02".to_owned() };
+    let admin = by("stf_1", Kind::Staff, &["admin"], None);
+    let refused = shop.counter.reconcile(admin, ahead).await.expect_err("it has not begun");
+    assert_eq!((refused.code(), refused.fields()[0].field.as_str()), (Code::InvalidArgument, "date"));
     // Somebody at the provider takes money that we never asked for.
     let odd = provider_pb::CaptureRequest {
         key: "odd".to_owned(),

@@ -4,7 +4,7 @@ use futures_util::StreamExt;
 use souk_contracts::shipping::v1::{
     self as pb, AddressVerdict, CancelOutcome, FulfilmentStatus, ShipmentStatus,
 };
-use souk_kernel::Code;
+use souk_kernel::{Code, Error};
 use std::time::Duration;
 
 #[tokio::test]
@@ -216,4 +216,81 @@ async fn a_hold_keeps_the_order_in_the_house() {
     shop.until_collected(order(1)).await;
     shop.pass(Duration::from_secs(1)).await;
     shop.check().await;
+}
+
+/// The faulty fields of a request that cannot be read.
+fn faults<T>(answer: Result<T, Error>) -> Vec<String> {
+    let error = answer.err().expect("a refusal");
+    assert_eq!(error.code(), Code::InvalidArgument, "{error:?}");
+    error.fields().iter().map(|fault| fault.field.clone()).collect()
+}
+
+#[tokio::test]
+async fn what_the_order_service_gets_wrong_is_named_field_by_field() {
+    let shop = Shop::open(false).await;
+    let (client, cx) = (shop.client(), || shop.as_order());
+    let good = creation(order(1), "rte_01h455vb4pex5vsknk084sn02q");
+    let line = |change: fn(&mut pb::FulfilmentLine)| {
+        let mut request = good.clone();
+        change(&mut request.lines[1]);
+        request
+    };
+    for (request, wrong) in [
+        (pb::CreateFulfilmentRequest { order_id: "x".into(), ..good.clone() }, "orderId"),
+        (pb::CreateFulfilmentRequest { rate_id: String::new(), ..good.clone() }, "rateId"),
+        (pb::CreateFulfilmentRequest { lines: Vec::new(), ..good.clone() }, "lines"),
+        (line(|line| line.line = 0), "lines[1].line"),
+        (line(|line| line.sku = String::new()), "lines[1].sku"),
+        (line(|line| line.quantity = 0), "lines[1].quantity"),
+        (line(|line| line.location = String::new()), "lines[1].location"),
+    ] {
+        assert_eq!(faults(client.create_fulfilment(cx(), request).await), [wrong]);
+    }
+    let cancel = pb::CancelFulfilmentRequest {
+        order_id: "x".into(),
+        cancel_id: "two words".into(),
+        reason: "x".repeat(1_000),
+        lines: vec![pb::LinePart { line: 0, quantity: 1 }],
+    };
+    let all = ["orderId", "cancelId", "reason", "lines[0].line"];
+    assert_eq!(faults(client.cancel_fulfilment(cx(), cancel).await), all);
+    let hold = pb::HoldFulfilmentRequest::default();
+    assert_eq!(faults(client.hold_fulfilment(cx(), hold).await), ["orderId", "holdId"]);
+    let release = pb::ReleaseHoldRequest::default();
+    assert_eq!(faults(client.release_hold(cx(), release).await), ["orderId", "holdId"]);
+    let label = pb::CreateReturnLabelRequest::default();
+    assert_eq!(faults(client.create_return_label(cx(), label).await), ["orderId", "returnId"]);
+    let void = pb::VoidReturnLabelRequest::default();
+    assert_eq!(faults(client.void_return_label(cx(), void).await), ["returnId"]);
+    shop.check().await;
+}
+
+#[tokio::test]
+async fn a_service_that_does_not_say_whose_order_it_is_makes_no_refusal_that_stands() {
+    let shop = Shop::open(false).await;
+    let rate = shop.rates(ada(), "").await.remove(0);
+    let request = creation(order(1), &rate.rate_id);
+    let refused = shop.client().create_fulfilment(shop.as_order_for_nobody(), request.clone()).await;
+    let refused = refused.expect_err("on whose behalf?");
+    assert_eq!((refused.code(), refused.reason()), (Code::PermissionDenied, "NOT_ACTING"));
+    let taken_on = shop.client().create_fulfilment(shop.as_order(), request).await.expect("taken on");
+    assert_eq!(taken_on.fulfilment.expect("set").status(), FulfilmentStatus::Open);
+}
+
+#[tokio::test]
+async fn an_order_has_so_many_holds_and_no_more() {
+    let shop = Shop::open(false).await;
+    let hold = |n: usize| {
+        let request = pb::HoldFulfilmentRequest { order_id: order(1).to_string(), hold_id: format!("h{n}") };
+        let (client, cx) = (shop.client(), shop.as_order());
+        async move { client.hold_fulfilment(cx, request).await }
+    };
+    for n in 0..200 {
+        hold(n).await.expect("held");
+    }
+    assert_eq!(reason(hold(200).await), "TOO_MANY_OPERATIONS");
+    hold(7).await.expect("a known one again");
+    let request = pb::ReleaseHoldRequest { order_id: order(1).to_string(), hold_id: "h200".into() };
+    let refused = shop.client().release_hold(shop.as_order(), request).await;
+    assert_eq!(reason(refused), "TOO_MANY_OPERATIONS");
 }

@@ -26,6 +26,7 @@ impl cart::CartService for World {
         set_quantity(cart::SetQuantityRequest) -> cart::SetQuantityResponse;
         remove_item(cart::RemoveItemRequest) -> cart::RemoveItemResponse;
         clear_cart(cart::ClearCartRequest) -> cart::ClearCartResponse;
+        merge_guest_cart(cart::MergeGuestCartRequest) -> cart::MergeGuestCartResponse;
     }
 }
 

@@ -61,6 +61,19 @@ fn a_capture_that_came_too_late_tells_that_the_promise_is_over() {
 }
 
 #[test]
+fn a_void_that_the_provider_refuses_is_refused_in_its_words() {
+    let refusal = |code: &str| {
+        let payment: Payment = souk_decider::fold(&history(&held_and(&[declined(wants_void(), code)])));
+        let next = next(&payment, &wants_void(), &BTreeSet::new());
+        let Next::Refuse(refusal) = next else { panic!("{next:?}") };
+        refusal
+    };
+    let kept = refusal("not_now");
+    assert_eq!((kept.reason, kept.metadata["decline_code"].as_str()), ("VOID_REFUSED", "not_now"));
+    assert_eq!(refusal("already_captured").reason, "ALREADY_CAPTURED");
+}
+
+#[test]
 fn a_new_promise_is_asked_for_once_after_the_old_one_and_within_it() {
     let ask = |captured, amount: Money| when(Given::events(expired(captured)), wants_renewal("n", amount));
     ask(0, gbp(1000)).then_events(|events| assert_eq!(kinds(events), ["ReauthorizationRequested"]));

@@ -252,3 +252,76 @@ fn what_is_in_another_return_meanwhile_is_not_taken_back_late() {
     cancelled.events.iter().for_each(|event| called_off.evolve(event));
     assert!(receive(&delivered(), &called_off, &"stf_1".into(), &[(1, pieces_of(1))]).is_ok());
 }
+
+#[test]
+fn the_shop_keeps_its_fee_of_what_is_only_unwanted() {
+    let kept = |why: Reason, said: Option<i64>| {
+        let asked = request(&delivered(), &wish(1, &[(1, 2, why)]), at(2)).expect("in time");
+        let order = with(&delivered(), &asked.to_order);
+        let mut back = fold::<Return>(&asked.events);
+        let approved = approve(&order, &back, &"stf_1".into(), false, at(3)).expect("asked for");
+        approved.events.iter().for_each(|event| back.evolve(event));
+        let seen = Inspection { restocking_percent: 10, ..seen(&[(1, 2, Grade::A)], said.map(money)) };
+        let decided = inspect(&order, &back, &seen).expect("looked at");
+        decided.events.iter().for_each(|event| back.evolve(event));
+        let settlement = back.settlement().expect("settled").clone();
+        (settlement.fees_minor, settlement.refund.minor_units())
+    };
+    assert_eq!(kept(Reason::Unwanted, None), (66, 600), "a tenth of 6.66, rounded down");
+    assert_eq!(kept(Reason::Damaged, None), (0, 666 + 240), "not where the shop is at fault");
+    assert_eq!(kept(Reason::Unwanted, Some(5)), (5, 661), "staff may say another");
+    assert_eq!(kept(Reason::Unwanted, Some(0)), (0, 666));
+    for (worth, percent, fee) in [(999, 100, 999), (999, 255, 999), (-5, 10, 0), (9, 10, 0), (0, 50, 0)] {
+        assert_eq!(restocking_fee(worth, percent), fee);
+    }
+}
+
+#[test]
+fn what_may_come_back_is_told_as_a_request_would_decide_it() {
+    let (order, arrivals) = (delivered(), BTreeMap::from([(1, at(0)), (2, at(10))]));
+    let window = Duration::from_secs(100);
+    let told = |order: &Order, now: i64| options(order, &arrivals, window, 10, at(now));
+    let pieces =
+        |order: &Order, now| told(order, now).iter().map(|o| (o.quantity, o.refusal)).collect::<Vec<_>>();
+    assert_eq!(pieces(&order, 2), [(3, ""), (1, "")]);
+    let first = &told(&order, 2)[0];
+    assert_eq!((first.worth, first.fee), (money(999), money(99)));
+    assert_eq!(first.until, Some((at(100), at(0).plus(FAULT_WINDOW))));
+    let asked = request(&order, &wish(1, &[(1, 1, Reason::Unwanted), (2, 1, Reason::Unwanted)]), at(2));
+    let order = with(&order, &asked.expect("in time").to_order);
+    assert_eq!(pieces(&order, 2), [(2, ""), (0, "RETURN_EXCEEDS_DELIVERED")]);
+    let ninety_days = 90 * 24 * 3_600;
+    assert_eq!(pieces(&order, ninety_days)[0], (0, "RETURN_WINDOW_OVER"));
+    assert_eq!(options(&Order::default(), &arrivals, window, 10, at(2)), Vec::new());
+}
+
+#[test]
+fn a_promotion_that_needed_more_is_not_claimed_back() {
+    // A line that a promotion gave away, beside one that was paid for.
+    let plain = offer_of_cart();
+    let lines = vec![line(1, "A", 2, 250), Line { discount_minor: 99, ..line(2, "B", 1, 99) }];
+    let total = sum(&lines, None, gbp()).expect("small");
+    let offer = QuoteCreated { lines: lines.into(), total, ..(*plain).clone() };
+    let place = order::Place {
+        order_id: order_id(),
+        placed_by: "gst_1".into(),
+        payment_method_token: "ok".into(),
+        partial_policy: order::PartialPolicy::AllOrNothing,
+    };
+    let mut sold = fold::<Order>(&order::place(&Order::default(), &offer, &place, at(1)));
+    for _ in 0..4 {
+        let intent = order::outstanding(&sold).remove(0);
+        let events = order::record(&sold, &intent, &Outcome::done(), 1, at(1));
+        events.iter().for_each(|event| sold.evolve(event));
+    }
+    let back = |lines: &[(u32, u32, Grade)]| {
+        refund_of(&record(&sold, &told(1, lines, Reason::Unwanted), at(2)).expect("it came back"))
+    };
+    assert_eq!(back(&[(2, 1, Grade::A)]), 0, "nothing was paid for it, and nothing less goes back");
+    assert_eq!(back(&[(1, 1, Grade::A)]), 250, "the price that was paid, whatever it was a part of");
+    assert_eq!(back(&[(1, 2, Grade::A), (2, 1, Grade::A)]), 500);
+}
+
+fn offer_of_cart() -> Arc<QuoteCreated> {
+    crate::domain::samples::offer(of_cart())
+}
