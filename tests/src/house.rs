@@ -153,6 +153,11 @@ impl House {
         self.url.trim_start_matches("http://").parse().expect("an address")
     }
 
+    /// Where the service of a role answers gRPC; `None` when all are in one process.
+    pub fn grpc_of(&self, role: &str) -> Option<SocketAddr> {
+        self.parts.iter().find(|part| part.roles.iter().any(|own| own == role))?.grpc
+    }
+
     /// A caller without a token.
     pub fn nobody(&self) -> Caller {
         self.caller.clone()

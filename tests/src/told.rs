@@ -2,17 +2,19 @@
 //!
 //! `docs/stories/README.md` explains the notation to readers. Here a [`Story`] is read from its file, strictly: what
 //! is not understood is refused with its line, since a command that is skipped is a story that proves nothing. The
-//! commands are carried out in a [`House`](crate::House) by [`tell`]. With `UPDATE_GOLDEN=1` the answers that a story
+//! commands are carried out in a [`House`](crate::House) by [`tell`], or as gRPC calls by [`tell_by_grpc`]. With `UPDATE_GOLDEN=1` the answers that a story
 //! shows are rewritten; which of their fields it shows is its author's choice and stays.
 
+mod face;
 mod golden;
+mod grpc;
 mod run;
 mod shell;
 mod story;
 mod tree;
 
 pub use golden::Names;
-pub use run::{retell, tell};
+pub use run::{retell, tell, tell_by_grpc};
 pub use story::{Refused, Story};
 pub use tree::Tree;
 

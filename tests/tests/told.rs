@@ -11,12 +11,20 @@ macro_rules! stories {
             told(house, $file).await;
         })*
         in_every_shape!($($story),*);
+        /// The same by gRPC, called at the services themselves.
+        mod grpc {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $story() {
+                super::told_by_grpc($file).await;
+            })*
+        }
         const STORIES: &[&str] = &[$($file),*];
     };
 }
 
 stories!(
     a_sale_from_shelf_to_door: "01-a-sale-from-shelf-to-door.md",
+    a_guest_signs_in: "02-a-guest-signs-in.md",
     the_price_rises: "03-the-price-rises.md",
     a_quote_expires: "04-a-quote-expires.md",
     out_of_stock: "05-out-of-stock.md",
@@ -27,6 +35,7 @@ stories!(
     called_off: "10-called-off.md",
     called_off_while_it_is_decided: "11-called-off-while-it-is-decided.md",
     two_parcels: "12-two-parcels.md",
+    exchanged: "14-exchanged.md",
     sent_back: "14-sent-back.md",
     the_customers_bank_takes_the_money_back: "15-the-customers-bank-takes-the-money-back.md",
     the_answer_is_lost: "16-the-answer-is-lost.md",
@@ -54,6 +63,13 @@ async fn told(house: &House, file: &str) {
     }
     told::tell(house, &read(file)).await.unwrap_or_else(|differs| panic!("{differs}"));
     house.calms_down().await;
+}
+
+async fn told_by_grpc(file: &str) {
+    let house = House::start(Shape::Apart).await;
+    told::tell_by_grpc(&house, &read(file)).await.unwrap_or_else(|differs| panic!("{differs}"));
+    house.calms_down().await;
+    house.close().await;
 }
 
 #[test]

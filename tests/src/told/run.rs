@@ -1,9 +1,11 @@
 //! Carries a story out.
-use super::golden::{Names, differences, signed, updated};
+use super::face::{Face, Said};
+use super::golden::{Names, signed, updated};
+use super::grpc::Contracts;
 use super::shell::Command;
 use super::story::{Golden, Patience, Step, Story};
 use super::tree::Tree;
-use crate::{Answer, House};
+use crate::House;
 use souk_user::Role;
 use std::time::Duration;
 
@@ -17,17 +19,30 @@ const LOOKS_UPDATING: u32 = 250;
 
 /// Carries out what a story tells. What is answered otherwise than it shows is the error, with file and line.
 pub async fn tell(house: &House, story: &Story) -> Result<(), String> {
-    carry_out(house, story, false).await.map(|_| ())
+    carry_out(house, story, Face::Rest, false).await.map(|_| ())
+}
+
+/// As [`tell`], with each command as a gRPC call to the service itself. The house must be apart.
+pub async fn tell_by_grpc(house: &House, story: &Story) -> Result<(), String> {
+    let face = Face::Grpc(Box::new(Contracts::read()));
+    carry_out(house, story, face, false).await.map(|_| ())
 }
 
 /// Carries out what a story tells, whatever is answered; the story as it is then.
 pub async fn retell(house: &House, story: &Story) -> Result<String, String> {
-    Ok(story.rewritten(carry_out(house, story, true).await?))
+    Ok(story.rewritten(carry_out(house, story, Face::Rest, true).await?))
 }
 
 /// The answers, when they are to be written.
-async fn carry_out(house: &House, story: &Story, updates: bool) -> Result<Vec<(Golden, u16, Tree)>, String> {
-    let mut telling = Telling { house, story, names: Names::new(), updates };
+async fn carry_out(
+    house: &House,
+    story: &Story,
+    face: Face,
+    updates: bool,
+) -> Result<Vec<(Golden, u16, Tree)>, String> {
+    let customer = house.customer().token().to_owned();
+    let names = Names::from([("CUSTOMER".to_owned(), customer)]);
+    let mut telling = Telling { house, story, face, names, updates };
     let mut answers = Vec::new();
     for step in &story.steps {
         match step {
@@ -53,6 +68,7 @@ async fn carry_out(house: &House, story: &Story, updates: bool) -> Result<Vec<(G
 struct Telling<'a> {
     house: &'a House,
     story: &'a Story,
+    face: Face,
     names: Names,
     updates: bool,
 }
@@ -64,11 +80,12 @@ impl Telling<'_> {
 
     /// A command whose answer is not shown must succeed.
     async fn succeeds(&mut self, command: &Command) -> Result<(), String> {
-        let answer = self.does(command).await?;
-        if (200..300).contains(&answer.status) {
+        let said = self.does(command).await?;
+        if said.is_good() {
             return Ok(());
         }
-        Err(self.at(command.line, &format!("answered {} {}", answer.status, answer.text())))
+        let status = said.status_or(0);
+        Err(self.at(command.line, &format!("answered {status} {}", said.tree)))
     }
 
     /// Until the answer is as it is shown; what is to be shown of it.
@@ -89,23 +106,21 @@ impl Telling<'_> {
         };
         let mut steps = if step.is_zero() { 0 } else { STEPS_OF_TIME };
         loop {
-            let answer = self.does(command).await?;
-            let tree = Tree::parse(&answer.text())
-                .map_err(|error| self.at(command.line, &format!("{error} in {}", answer.text())))?;
+            let said = self.does(command).await?;
+            let status = said.status_or(golden.status);
             let mut names = self.names.clone();
-            let found = differing(golden, &answer, &tree, &mut names);
+            let found = said.differs(golden, &mut names);
             if found.is_empty() {
                 self.names = names;
-                let shown = golden.shown.clone().unwrap_or(Tree::Null);
-                return Ok((answer.status, shown));
+                return Ok((status, golden.shown.clone().unwrap_or(Tree::Null)));
             }
             looks -= 1;
             if looks == 0 && self.updates {
-                return Ok((answer.status, self.written(golden, &tree)));
+                return Ok((status, self.written(golden, &said.tree)));
             }
             if looks == 0 {
                 let found = found.join("\n  ");
-                let whole = tree.pretty();
+                let whole = said.tree.pretty();
                 return Err(self.at(golden.line, &format!("the answer differs\n  {found}\n{whole}")));
             }
             tokio::time::sleep(BETWEEN_LOOKS).await;
@@ -124,19 +139,10 @@ impl Telling<'_> {
         }
     }
 
-    async fn does(&mut self, command: &Command) -> Result<Answer, String> {
+    async fn does(&mut self, command: &Command) -> Result<Said, String> {
         self.knows_staff();
-        let refuse = |what: String| format!("{}:{}: {what}", self.story.name, command.line);
-        let path = command.path.said(&self.names).map_err(refuse)?;
-        let nobody = self.house.nobody();
-        let mut call = nobody.call(command.method.clone(), &path);
-        for (name, value) in &command.headers {
-            call = call.header(name, &value.said(&self.names).map_err(refuse)?);
-        }
-        if let Some(body) = &command.body {
-            call = call.body(body.said(&self.names).map_err(refuse)?);
-        }
-        Ok(call.send().await)
+        let done = self.face.does(self.house, command, &self.names).await;
+        done.map_err(|what| self.at(command.line, &what))
     }
 
     /// Tokens of staff are fresh, whatever time has passed.
@@ -145,16 +151,4 @@ impl Telling<'_> {
             self.names.insert(name.to_owned(), self.house.staff(role).token().to_owned());
         }
     }
-}
-
-fn differing(golden: &Golden, answer: &Answer, tree: &Tree, names: &mut Names) -> Vec<String> {
-    let mut found = Vec::new();
-    if golden.status != answer.status {
-        found.push(format!("status: shown as {}, answered {}", golden.status, answer.status));
-    }
-    match &golden.shown {
-        Some(shown) => found.extend(differences(shown, tree, names)),
-        None => found.push("no answer is shown yet: UPDATE_GOLDEN=1 writes it".to_owned()),
-    }
-    found
 }
