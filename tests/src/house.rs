@@ -18,6 +18,8 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
+/// Longer than a sale can be undone at once, and than a carrier takes to the next place.
+pub(crate) const A_WHILE: Duration = Duration::from_secs(61);
 /// When every house opens.
 const OPENS: &str = "2026-11-21T09:00:00Z";
 
@@ -230,6 +232,28 @@ impl House {
         };
         if try_for_a_while(quiet).await.is_none() {
             panic!("the house does not come to rest: {rest}");
+        }
+    }
+
+    /// Whether something is due that was not done yet, so that letting more time pass would be unfair.
+    pub fn is_behind(&self) -> bool {
+        let next = Rest::next_timer(self.data.path()).expect("the stores can be read");
+        next.is_some_and(|due| due <= self.now())
+    }
+
+    /// Lets time pass until nothing more will happen by itself: sales can no longer be undone, parcels are where they
+    /// will be.
+    pub async fn calms_down(&self) {
+        let quiet = async || {
+            let rest = self.rest();
+            let only_time = Rest { timers: rest.timers, ..Rest::default() };
+            if rest == only_time && !rest.is_quiet() && !self.is_behind() {
+                self.advance(A_WHILE);
+            }
+            rest.is_quiet().then_some(())
+        };
+        if try_for_a_while(quiet).await.is_none() {
+            panic!("the house does not calm down: {}", self.rest());
         }
     }
 

@@ -8,6 +8,7 @@ mod caller;
 mod house;
 mod raw;
 mod shopping;
+pub mod told;
 
 pub use caller::{Answer, Call, Caller, Lines};
 pub use house::{House, Shape, eventually, findings, try_for_a_while};

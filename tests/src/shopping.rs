@@ -1,13 +1,11 @@
 //! What customers and staff do, as one line of a story each.
+use crate::house::A_WHILE;
 use crate::{Answer, Caller, House, eventually};
 use serde_json::{Value, json};
 use souk_user::Role;
-use std::time::Duration;
 
 /// Where customers of tests live. It stands in clear in no store.
 pub const STREET: &str = "17 Canary Wharf Steps";
-/// Longer than a sale can be undone at once, and than a carrier takes to the next place.
-const A_WHILE: Duration = Duration::from_secs(61);
 
 /// An amount of pounds as the API writes it.
 pub fn money(minor: i64) -> Value {

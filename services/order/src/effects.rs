@@ -7,6 +7,7 @@ mod errands;
 mod pricing;
 mod returns;
 
+pub(crate) use answers::declined;
 pub use errands::ErrandEffects;
 pub use pricing::{Cart, Destination, Priced, Rate};
 pub use returns::ReturnEffects;

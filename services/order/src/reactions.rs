@@ -6,7 +6,7 @@ use crate::domain::order::{
     self, Dispute, HandedOver, Order, OrderEvent, ShippedLine, Status, Whereabouts, Windows, timers,
 };
 use crate::domain::returns::{self, Return};
-use crate::effects::Waiting;
+use crate::effects::{Waiting, declined};
 use crate::place;
 use prost::Message;
 use souk_bus::{Poison, Reactor};
@@ -121,7 +121,8 @@ impl Reactor for Payments {
             (decode::<payments::PaymentAuthorized>(event)?.order_id, Outcome::done())
         } else {
             let message = decode::<payments::PaymentDeclined>(event)?;
-            (message.order_id, Outcome::refused("PAYMENT_DECLINED", message.code))
+            let outcome = declined(&message.code);
+            (message.order_id, outcome)
         };
         Ok(deciding(work, read_id(&order_id)?, outcome, self.windows, mark))
     }

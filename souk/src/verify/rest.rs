@@ -4,6 +4,7 @@ use crate::shop;
 use souk_decider::Aggregate;
 use souk_eventstore::audit::Audit;
 use souk_eventstore::{StreamId, Timer, View};
+use souk_kernel::Timestamp;
 use souk_payment::domain::Alarm;
 use souk_shipping::{carry, domain::Shipment};
 use std::fmt;
@@ -70,6 +71,21 @@ impl Rest {
             rest.feed_behind += behind(data, follows)?;
         }
         Ok(rest)
+    }
+
+    /// When the next timer is due that will do something.
+    pub fn next_timer(data: &Path) -> Result<Option<Timestamp>, Failure> {
+        let mut next: Option<Timestamp> = None;
+        for service in shop::services(&shop::Choices::default()) {
+            let role = service.name();
+            if !path(data, role).exists() {
+                continue;
+            }
+            let timers = open(data, role)?.timers().map_err(unreadable)?;
+            let due = timers.iter().filter(|timer| !only_ends(role, timer)).map(|timer| timer.due);
+            next = next.into_iter().chain(due).min();
+        }
+        Ok(next)
     }
 
     /// Whether what is left will not happen by itself: it waits for a person.

@@ -1,7 +1,7 @@
 //! What the answers of other services mean for a saga. Only what a participant has recorded is a refusal.
 use super::asks;
 use crate::cancel;
-use crate::domain::order::{Awaits, Dispute};
+use crate::domain::order::{Awaits, CUSTOMER_TOO_LATE, Dispute};
 use crate::domain::returns::ReturnLabelIssued;
 use crate::domain::{Order, SKUS_NAMED_MAX};
 use souk_contracts::catalog::v1::{Redemption, RedemptionStatus};
@@ -158,6 +158,18 @@ pub(super) fn waits_for_customer(payment: &Payment, total: Money) -> Outcome {
     asks(&Awaits::Payment { action_url: payment.action_url.as_str().into(), total })
 }
 
+/// Payment's code when the customer did not act in time.
+const ACTION_EXPIRED: &str = "action_expired";
+
+/// The money is not to be had. Payment and the order each wait for the customer; whichever of the two clocks strikes
+/// first, the customer reads the same.
+pub(crate) fn declined(code: &str) -> Outcome {
+    match code {
+        ACTION_EXPIRED => Outcome::refused(CUSTOMER_TOO_LATE, ""),
+        code => Outcome::refused("PAYMENT_DECLINED", code),
+    }
+}
+
 /// What an answer to Authorize means.
 pub(super) fn authorized(answer: Answer<Payment>) -> Outcome {
     match answer {
@@ -169,7 +181,7 @@ pub(super) fn authorized(answer: Answer<Payment>) -> Outcome {
             | PaymentStatus::PartiallyCaptured
             | PaymentStatus::Captured
             | PaymentStatus::AuthExpired => Outcome::done(),
-            PaymentStatus::Declined => Outcome::refused("PAYMENT_DECLINED", payment.decline_code),
+            PaymentStatus::Declined => declined(&payment.decline_code),
             PaymentStatus::Voided => Outcome::refused("PAYMENT_DECLINED", "voided"),
             PaymentStatus::Authorizing | PaymentStatus::Unknown => Outcome::unknown("the provider is silent"),
             PaymentStatus::RequiresAction
@@ -441,6 +453,8 @@ mod tests {
         assert_eq!(authorize(Status::Authorized), "done");
         assert_eq!(authorize(Status::Declined), "PAYMENT_DECLINED");
         assert_eq!(authorize(Status::Voided), "PAYMENT_DECLINED");
+        assert_eq!(word(declined("insufficient_funds")), "PAYMENT_DECLINED");
+        assert_eq!(word(declined("action_expired")), "CUSTOMER_TOO_LATE");
         for silent in [Status::Authorizing, Status::Unknown, Status::Unspecified, Status::Refunded] {
             assert_eq!(authorize(silent), "unknown", "{silent:?}");
         }
