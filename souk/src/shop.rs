@@ -1,6 +1,7 @@
 //! The shop: a list of services. Everything else follows from it.
 use crate::failure::{Failure, exit};
-use souk_carrier::{Carrier, Messenger, Notice};
+use souk_carrier::Carrier;
+use souk_contracts::payment::v1::{HandleWebhookRequest, PaymentServiceClient};
 use souk_contracts::shipping::v1::{HandleCarrierWebhookRequest, ShippingServiceClient};
 use souk_eventstore::{Publish, View};
 use souk_host::{Config, Process, Resources, Service};
@@ -18,7 +19,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
-/// How long shipping may take to keep a carrier's notice.
+/// How long shipping or payment may take to keep a notice.
 const NOTICE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What the configuration says about single services.
@@ -33,11 +34,20 @@ pub struct Choices {
     /// How people and partners are told things.
     pub notification: souk_notification::Options,
     /// Where the simulated payment provider sends what it has to tell; `None`: nowhere.
-    pub payment_webhook: Option<souk_provider::Address>,
+    pub payment_webhook: Option<PaymentWebhook>,
     /// Which payment provider is called.
     pub payment: souk_payment::Options,
     /// Where the simulated payment provider answers over HTTP, and for whom; `None`: nowhere.
     pub provider_http: Option<HttpFace>,
+}
+
+/// How the simulated payment provider's notifications reach the shop.
+#[derive(Clone, PartialEq, Eq)]
+pub enum PaymentWebhook {
+    /// Over HTTP, to the gateway at this address.
+    Post(souk_provider::Address),
+    /// To the payment service itself, where there is no gateway.
+    Direct,
 }
 
 /// The simulated payment provider's HTTP API.
@@ -153,7 +163,7 @@ pub fn contracts_of(role: &str) -> Vec<String> {
 /// The simulated payment provider, run beside the shop because nobody has a real one on a laptop.
 struct Provider {
     /// Where it sends what it has to tell.
-    merchant: Option<souk_provider::Address>,
+    merchant: Option<PaymentWebhook>,
     /// How the shop calls it: what it tells has the same shape.
     payment: souk_payment::Options,
     /// Where it answers over HTTP.
@@ -168,7 +178,29 @@ impl Provider {
             souk_payment::Options::Sim => Format::Protobuf,
             souk_payment::Options::Intents { .. } => Format::Events,
         };
-        self.merchant.clone().map(|address| Merchant { address, format, secret })
+        let messenger: Arc<dyn souk_provider::Messenger> = match self.merchant.clone()? {
+            PaymentWebhook::Post(address) => Arc::new(address),
+            PaymentWebhook::Direct => {
+                Arc::new(ToPayment { payment: own.peers.get(), provider: self.payment.name() })
+            }
+        };
+        Some(Merchant { messenger, format, secret })
+    }
+}
+
+/// Brings the provider's notices to payment without the way round the gateway: the signature is checked all the same.
+struct ToPayment {
+    payment: PaymentServiceClient,
+    provider: &'static str,
+}
+
+impl souk_provider::Messenger for ToPayment {
+    fn deliver(&self, notice: souk_provider::Notice) -> BoxFuture<'_, Result<(), Error>> {
+        let cx = Cx::new(Instant::now() + NOTICE_PATIENCE);
+        let headers = [("webhook-signature".to_owned(), notice.signature)].into();
+        let provider = self.provider.to_owned();
+        let request = HandleWebhookRequest { provider, headers, body: notice.body };
+        Box::pin(async move { self.payment.handle_webhook(cx, request).await.map(drop) })
     }
 }
 
@@ -238,7 +270,7 @@ struct CarrierRole {
 
 impl CarrierRole {
     fn carrier(&self, own: &Resources) -> Carrier {
-        let messenger: Arc<dyn Messenger> = Arc::new(ToShipping(own.peers.get()));
+        let messenger: Arc<dyn souk_carrier::Messenger> = Arc::new(ToShipping(own.peers.get()));
         let secret = souk_carrier::secret(&own.signer);
         let options = souk_carrier::Options { pace: self.pace, secret, messenger: Some(messenger) };
         Carrier::new(own.store.clone(), own.clock.clone(), options)
@@ -266,8 +298,8 @@ impl Service for CarrierRole {
 /// Brings the carrier's notices to shipping without the way round the gateway: the signature is checked all the same.
 struct ToShipping(ShippingServiceClient);
 
-impl Messenger for ToShipping {
-    fn deliver(&self, notice: Notice) -> BoxFuture<'_, Result<(), Error>> {
+impl souk_carrier::Messenger for ToShipping {
+    fn deliver(&self, notice: souk_carrier::Notice) -> BoxFuture<'_, Result<(), Error>> {
         let cx = Cx::new(Instant::now() + NOTICE_PATIENCE);
         let headers = [("webhook-signature".to_owned(), notice.signature)].into();
         let carrier = souk_carrier::CALLED.to_owned();

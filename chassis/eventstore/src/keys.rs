@@ -3,7 +3,7 @@
 //! Every person has one key. It lies in a file of its own beside the store (`order.keys` beside `order.db`),
 //! outside the log and the views, so that a copy of the log holds no keys and can be kept for years: whoever
 //! destroys a person's key has erased the person from all copies at once.
-use crate::options::Location;
+use crate::options::{Location, Options};
 use crate::{Fault, schema};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use serde::Serialize;
@@ -102,6 +102,8 @@ struct Inner {
     service: String,
     place: Option<PathBuf>,
     entropy: Arc<dyn Entropy>,
+    /// Jobs are done where they are asked for: the store has no threads.
+    inline: bool,
     vault: Mutex<Vault>,
 }
 
@@ -111,7 +113,15 @@ enum Vault {
     #[default]
     Unopened,
     Open(Sender<Job>, JoinHandle<()>),
+    Inline(Box<Keeper>),
     Closed,
+}
+
+/// Does jobs. The file is opened for the first of them.
+struct Keeper {
+    place: Option<PathBuf>,
+    db: Option<Connection>,
+    cached: HashMap<Box<str>, Secret>,
 }
 
 type Secret = [u8; 32];
@@ -136,12 +146,14 @@ enum Job {
 }
 
 impl Keys {
-    pub(crate) fn new(service: &str, location: &Location, entropy: Arc<dyn Entropy>) -> Self {
-        let place = match location {
+    /// The keys of a store with these options.
+    pub(crate) fn new(options: &Options) -> Self {
+        let place = match &options.location {
             Location::Sqlite(path) => Some(path.with_extension("keys")),
             Location::Memory(_) => None,
         };
-        let inner = Inner { service: service.to_owned(), place, entropy, vault: Mutex::default() };
+        let (service, entropy) = (options.name.clone(), options.entropy.clone());
+        let inner = Inner { service, place, entropy, inline: options.inline, vault: Mutex::default() };
         Self { inner: Arc::new(inner) }
     }
 
@@ -201,7 +213,7 @@ impl Keys {
                 drop(jobs);
                 let _ = thread.join();
             }
-            Vault::Unopened | Vault::Closed => {}
+            Vault::Unopened | Vault::Inline(_) | Vault::Closed => {}
         }
     }
 
@@ -224,14 +236,24 @@ impl Inner {
 
     fn send(&self, job: Job) -> Result<(), Fault> {
         let mut vault = self.vault();
-        match &*vault {
+        match &mut *vault {
             Vault::Open(jobs, _) => jobs.send(job).map_err(|_| Fault::Closed),
+            Vault::Inline(keeper) => {
+                keeper.does(job);
+                Ok(())
+            }
             Vault::Closed => Err(Fault::Closed),
+            Vault::Unopened if self.inline => {
+                let mut keeper = Box::new(Keeper::of(self.place.clone()));
+                keeper.does(job);
+                *vault = Vault::Inline(keeper);
+                Ok(())
+            }
             Vault::Unopened => {
                 let (jobs, receiver) = channel();
-                let place = self.place.clone();
+                let keeper = Keeper::of(self.place.clone());
                 let thread = std::thread::Builder::new().name(format!("keys-{}", self.service));
-                let thread = thread.spawn(move || work(place, &receiver));
+                let thread = thread.spawn(move || keeper.work(&receiver));
                 let thread = thread.map_err(|e| Fault::Storage(e.to_string()))?;
                 let sent = jobs.send(job).map_err(|_| Fault::Closed);
                 *vault = Vault::Open(jobs, thread);
@@ -245,21 +267,28 @@ fn cipher(secret: &Secret) -> LessSafeKey {
     LessSafeKey::new(UnboundKey::new(&AES_256_GCM, secret).expect("a key has 32 bytes"))
 }
 
-/// Answers jobs until nobody is left who could ask. A vault that cannot be opened is tried anew for the next.
-fn work(place: Option<PathBuf>, jobs: &Receiver<Job>) {
-    let (mut vault, mut cached) = (None, HashMap::new());
-    while let Ok(job) = jobs.recv() {
-        if vault.is_none() {
-            vault = match open(place.as_ref()) {
-                Ok(db) => Some(db),
-                Err(fault) => {
-                    job.fail(fault);
-                    continue;
-                }
-            };
+impl Keeper {
+    fn of(place: Option<PathBuf>) -> Self {
+        Self { place, db: None, cached: HashMap::new() }
+    }
+
+    /// Answers jobs until nobody is left who could ask.
+    fn work(mut self, jobs: &Receiver<Job>) {
+        while let Ok(job) = jobs.recv() {
+            self.does(job);
         }
-        if let Some(db) = &mut vault {
-            job.run(db, &mut cached);
+    }
+
+    /// Answers a job. A vault that cannot be opened is tried anew for the next.
+    fn does(&mut self, job: Job) {
+        if self.db.is_none() {
+            match open(self.place.as_ref()) {
+                Ok(db) => self.db = Some(db),
+                Err(fault) => return job.fail(fault),
+            }
+        }
+        if let Some(db) = &mut self.db {
+            job.run(db, &mut self.cached);
         }
     }
 }

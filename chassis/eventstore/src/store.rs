@@ -128,6 +128,7 @@ impl EventStore {
             |e: std::io::Error| OpenError::Io { path: PathBuf::from(&options.name), what: e.to_string() };
         let (sender, receiver) = mpsc::channel(options.queue_max);
         let exit = Arc::clone(&options.exit);
+        let keys = Keys::new(&options);
         let (name, clock, cache_bytes_max) = (&options.name, options.clock, options.cache_bytes_max);
         let shared = Arc::new(Shared::new(name, clock, Arc::clone(&exit), parts.head, cache_bytes_max));
         let gate = Gate::default();
@@ -139,7 +140,6 @@ impl EventStore {
                 Readers::start(&options.name, sources).map_err(io)?
             }
         };
-        let keys = Keys::new(&options.name, &options.location, options.entropy);
         let failed = move |error: &souk_sql::Error| checkpoint_failed(error, &exit);
         let checkpointer = parts
             .checkpoints

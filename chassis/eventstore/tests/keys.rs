@@ -28,7 +28,7 @@ fn holds(bytes: &[u8], text: &str) -> bool {
 
 #[tokio::test]
 async fn what_is_sealed_opens_again_also_after_a_restart() {
-    for place in [Place::sqlite(), Place::memory()] {
+    for place in [Place::sqlite(), Place::inline(), Place::memory()] {
         let store = place.open();
         let sealed = store.keys().seal("cus_1", &letter()).await.expect("sealed");
         let again = store.keys().seal("cus_1", &letter()).await.expect("sealed");
@@ -70,7 +70,7 @@ async fn a_changed_byte_another_person_and_another_service_are_noticed() {
 
 #[tokio::test]
 async fn a_destroyed_key_closes_everything_for_ever() {
-    for place in [Place::sqlite(), Place::memory()] {
+    for place in [Place::sqlite(), Place::inline(), Place::memory()] {
         let store = place.open();
         let keys = store.keys();
         let sealed = keys.seal("cus_1", &letter()).await.expect("sealed");

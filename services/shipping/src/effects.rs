@@ -164,9 +164,8 @@ fn voided(label: Option<Label>) -> Outcome {
     let Some(label) = label else { return Outcome::unknown("an answer without a label") };
     match label.status() {
         LabelStatus::Voided | LabelStatus::Declined => Outcome::done(),
-        status @ (LabelStatus::Bought | LabelStatus::Collected | LabelStatus::Unspecified) => {
-            unexpected(status)
-        }
+        LabelStatus::Collected => Outcome::refused(carry::COLLECTED, label.tracking_code),
+        status @ (LabelStatus::Bought | LabelStatus::Unspecified) => unexpected(status),
     }
 }
 

@@ -16,7 +16,7 @@ mod views;
 
 pub use intents::Face;
 pub use outbox::{Format, Merchant, Outbox};
-pub use post::{Address, NotAnAddress};
+pub use post::{Address, Messenger, NotAnAddress, Notice};
 pub use simulator::Simulator;
 pub use views::views;
 

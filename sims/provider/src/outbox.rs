@@ -1,7 +1,7 @@
 //! Notifications to the merchant. What is due stands in the books; a timer of the same commit makes sure that it is
 //! sent, again and again until it is taken, also after a restart. The manner of each decides what may go wrong.
 use crate::domain::{self, Authorization, Event, Kind, NotificationDue, NotificationSent, Status};
-use crate::post::{Address, post};
+use crate::post::{Messenger, Notice};
 use crate::proto;
 use prost::Message;
 use souk_contracts::provider::v1 as pb;
@@ -54,10 +54,10 @@ impl Format {
 }
 
 /// Where notifications go, what they look like, and how they are signed.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Merchant {
-    /// The merchant's address.
-    pub address: Address,
+    /// Who brings them: an [`Address`](crate::Address), or another way.
+    pub messenger: Arc<dyn Messenger>,
     /// What it expects to read.
     pub format: Format,
     /// What the merchant knows us by.
@@ -124,8 +124,9 @@ impl Outbox {
         let times = if manner == "duplicate" { 2 } else { 1 };
         for _ in 0..times {
             let signature = self.merchant.secret.sign(self.clock.now(), &body);
-            let status = post(&self.merchant.address, format.content_type(), &signature, body.clone()).await;
-            if !status.is_some_and(|status| status.is_success()) {
+            let notice = Notice { content_type: format.content_type(), body: body.clone(), signature };
+            if let Err(error) = self.merchant.messenger.deliver(notice).await {
+                tracing::info!(error.type = error.reason(), "notification not taken");
                 return false;
             }
         }

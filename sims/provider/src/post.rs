@@ -1,10 +1,12 @@
-//! One HTTP POST and its status: all that a provider needs of a merchant's address. Every connection is for one
-//! message; there are few of them.
+//! Who brings messages to the merchant. By itself that is one HTTP POST and its status: all that a provider needs of a
+//! merchant's address. Every connection is for one message; there are few of them.
 use bytes::Bytes;
 use http::{Request, StatusCode, Uri, header};
 use http_body_util::Full;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use souk_kernel::Error;
+use souk_rpc::BoxFuture;
 use std::fmt;
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -12,6 +14,23 @@ use tokio::time::timeout;
 
 /// How long the merchant may take.
 const WITHIN: Duration = Duration::from_secs(5);
+
+/// One message to the merchant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// What the body is.
+    pub content_type: &'static str,
+    /// What is told.
+    pub body: Bytes,
+    /// The header `webhook-signature`.
+    pub signature: String,
+}
+
+/// Brings notices to the merchant. An error means: try again later.
+pub trait Messenger: Send + Sync + 'static {
+    /// Delivers one notice; `Ok` only when it was taken for good.
+    fn deliver(&self, notice: Notice) -> BoxFuture<'_, Result<(), Error>>;
+}
 
 /// An address to which messages go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,28 +63,26 @@ impl std::str::FromStr for Address {
     }
 }
 
-/// Sends `body` with its signature; the status that it was answered with, or `None` without an answer.
-pub(crate) async fn post(
-    to: &Address,
-    content_type: &'static str,
-    signature: &str,
-    body: Bytes,
-) -> Option<StatusCode> {
-    timeout(WITHIN, exchange(to, content_type, signature, body)).await.ok().flatten()
+impl Messenger for Address {
+    fn deliver(&self, notice: Notice) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move {
+            match timeout(WITHIN, exchange(self, notice)).await.ok().flatten() {
+                Some(status) if status.is_success() => Ok(()),
+                Some(status) => Err(Error::unavailable(format!("the merchant answered {status}"))),
+                None => Err(Error::unavailable("the merchant did not answer")),
+            }
+        })
+    }
 }
 
-async fn exchange(
-    to: &Address,
-    content_type: &'static str,
-    signature: &str,
-    body: Bytes,
-) -> Option<StatusCode> {
+/// The status that the notice was answered with, or `None` without an answer.
+async fn exchange(to: &Address, notice: Notice) -> Option<StatusCode> {
     let path = to.uri.path_and_query().map_or("/", |path| path.as_str());
     let request = Request::post(path)
         .header(header::HOST, format!("{}:{}", to.host, to.port))
-        .header(header::CONTENT_TYPE, content_type)
-        .header("webhook-signature", signature)
-        .body(Full::new(body))
+        .header(header::CONTENT_TYPE, notice.content_type)
+        .header("webhook-signature", notice.signature)
+        .body(Full::new(notice.body))
         .ok()?;
     let stream = TcpStream::connect((to.host.trim_matches(['[', ']']), to.port)).await.ok()?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.ok()?;

@@ -7,7 +7,7 @@ use souk_contracts::types::v1::Money;
 use souk_eventstore::{EventStore, Faults, Location, Options};
 use souk_identity::WebhookSecret;
 use souk_kernel::{Clock, ManualClock, Timestamp};
-use souk_provider::{Format, Merchant, Outbox, Simulator};
+use souk_provider::{Address, Format, Merchant, Outbox, Simulator};
 use souk_rpc::Cx;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -54,8 +54,9 @@ impl House {
         let shared = || Arc::clone(&clock) as Arc<dyn Clock>;
         let options = Options::new(souk_provider::NAME, Location::Memory(Faults::none()), shared());
         let store = EventStore::open(options.views(souk_provider::views())).expect("the store opens");
-        let (address, secret) = (address.parse().expect("an address"), WebhookSecret::new(b"s"));
-        let to = Merchant { address, format: Format::Protobuf, secret };
+        let address: Address = address.parse().expect("an address");
+        let secret = WebhookSecret::new(b"s");
+        let to = Merchant { messenger: Arc::new(address), format: Format::Protobuf, secret };
         let simulator = Simulator::new(store.clone(), shared()).telling(to);
         let outbox = simulator.outbox().expect("there is somebody to tell");
         Self { simulator, outbox, store, clock, inbox, merchant }

@@ -399,8 +399,9 @@ fn payment_webhook(
     config: &Config,
     provider: &str,
     public: Option<&TcpListener>,
-) -> Result<Option<souk_provider::Address>, Failure> {
+) -> Result<Option<shop::PaymentWebhook>, Failure> {
     let configured = config.text("provider.webhook_url");
+    let post = |address| Some(shop::PaymentWebhook::Post(address));
     let mistake = |e| Failure::new(exit::CONFIGURATION, format!("provider.webhook_url {e}"));
     match configured {
         "off" => Ok(None),
@@ -414,9 +415,9 @@ fn payment_webhook(
                 return Ok(None);
             }
             let path = format!("/webhooks/payments/{provider}");
-            format!("http://{gateway}{path}").parse().map(Some).map_err(mistake)
+            format!("http://{gateway}{path}").parse().map(post).map_err(mistake)
         }
-        address => address.parse().map(Some).map_err(mistake),
+        address => address.parse().map(post).map_err(mistake),
     }
 }
 
