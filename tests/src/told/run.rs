@@ -46,7 +46,7 @@ async fn carry_out(
     let mut answers = Vec::new();
     for step in &story.steps {
         match step {
-            Step::Passes(time) => house.advance(*time),
+            Step::Passes(time) => telling.passes(*time).await,
             Step::Does { commands, patience, golden } => {
                 let (last, before) = commands.split_last().expect("a block has a command");
                 for command in before {
@@ -76,6 +76,16 @@ struct Telling<'a> {
 impl Telling<'_> {
     fn at(&self, line: usize, what: &str) -> String {
         format!("{}:{line}: {what}", self.story.name)
+    }
+
+    /// So much later, as a reader finds the shop then: what was due meanwhile is done.
+    async fn passes(&self, time: Duration) {
+        self.house.advance(time);
+        let mut looks = LOOKS_MAX;
+        while looks > 0 && self.house.is_behind() {
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+            looks -= 1;
+        }
     }
 
     /// A command whose answer is not shown must succeed.
