@@ -124,7 +124,8 @@ pub fn saga_fits_status(facts: &OrderFacts) -> bool {
     let is_free = facts.total.minor_units() == 0;
     match facts.label {
         Label::Pending | Label::Cancelling | Label::AwaitingCustomer => facts.saga_open,
-        Label::Confirmed => {
+        // An order that ships nothing is held while its money is refused.
+        Label::Confirmed | Label::OnHold => {
             let is_paid = matches!(
                 facts.payment,
                 Payment::Captured | Payment::Disputed | Payment::PartiallyRefunded | Payment::Refunded
@@ -135,7 +136,6 @@ pub fn saga_fits_status(facts: &OrderFacts) -> bool {
         | Label::PartiallyShipped
         | Label::Shipped
         | Label::Delivered
-        | Label::OnHold
         | Label::Completed => facts.ships,
         Label::Rejected | Label::Cancelled => !facts.saga_open,
     }

@@ -7,6 +7,7 @@ use crate::domain::order::{
 use crate::domain::quote::{Quote, QuoteEvent};
 use crate::domain::returns::{Return, ReturnEvent};
 use crate::invariants::Listed;
+use crate::place;
 use souk_contracts::order::v1 as pb;
 use souk_contracts::terms::{OrderId, QuoteId};
 use souk_eventstore::{Recorded, Row, Statement, Table, View};
@@ -70,7 +71,8 @@ const GIVE_BACK: &str =
     "UPDATE {orders} SET refunded_minor = refunded_minor + $3, sequence = $2 WHERE order_id = $1";
 const HOLD: &str = "UPDATE {orders} SET holds = holds + 1, capture_refused = CASE WHEN $3 = 1 THEN 1 \
      ELSE capture_refused END, sequence = $2 WHERE order_id = $1";
-const UNHOLD: &str = "UPDATE {orders} SET holds = 0, sequence = $2 WHERE order_id = $1";
+const UNHOLD: &str = "UPDATE {orders} SET holds = 0, capture_refused = CASE WHEN $3 = 1 THEN 0 \
+     ELSE capture_refused END, sequence = $2 WHERE order_id = $1";
 const MOVE_ON: &str = "UPDATE {orders} SET sequence = $2 WHERE order_id = $1";
 const CALL: &str = "INSERT INTO {attention} (order_id, about, reason) VALUES ($1, $2, $3) \
      ON CONFLICT (order_id, about, reason) DO NOTHING";
@@ -94,7 +96,7 @@ const AFTER_THE_NEWEST: &str = "ord_z";
 /// All read models of the service.
 pub fn views() -> Vec<View> {
     vec![
-        View { name: "orders", version: 3, tables: ORDERS, project: project_orders },
+        View { name: "orders", version: 4, tables: ORDERS, project: project_orders },
         View { name: "external_refs", version: 1, tables: EXTERNAL_REFS, project: project_refs },
         souk_saga::views::view(project_sagas),
     ]
@@ -105,7 +107,7 @@ fn project_sagas(recorded: &Recorded, out: &mut Vec<Statement>) {
         Some(OrderEvent::SagaMoved(moved)) => souk_saga::views::project(recorded, moved, out),
         // Nothing of the sale was outstanding while the customer was asked.
         Some(OrderEvent::RemainderAccepted(_)) => {
-            out.push(souk_saga::views::wake(recorded, crate::place::NAME));
+            out.push(souk_saga::views::wake(recorded, place::NAME));
         }
         Some(
             OrderEvent::OrderPlaced(_)
@@ -163,7 +165,11 @@ fn project_orders(recorded: &Recorded, out: &mut Vec<Statement>) {
             Some(at(END).arg("REJECTED").arg(end.reason.as_str()).arg(end.detail.as_str()))
         }
         OrderEvent::OrderCancelled(end) => Some(at(END).arg("CANCELLED").arg(end.reason.as_str()).arg("")),
-        OrderEvent::CancelRequested(_) => Some(at(ASK_CANCEL)),
+        OrderEvent::CancelRequested(_) => {
+            let id = recorded.stream.id();
+            out.push(Statement::new(CALL_NO_MORE).arg(id).arg(place::CAPTURE).arg(CAPTURE_REFUSED));
+            Some(at(ASK_CANCEL))
+        }
         OrderEvent::CancelRefused(_) => Some(at(DROP_CANCEL)),
         OrderEvent::OrderAwaitingCustomer(asked) => Some(at(AWAIT).arg(match &asked.awaits {
             Awaits::Payment { .. } => AWAITS_PAYMENT,
@@ -235,8 +241,8 @@ fn project_after(recorded: &Recorded, event: &OrderEvent, out: &mut Vec<Statemen
         }
         OrderEvent::LinesCancelRefused(refused) => out.push(settled(&refused.cancel_id)),
         OrderEvent::OrderHeld(held) => out.push(at(HOLD).arg(i64::from(held.reason == CAPTURE_REFUSED))),
-        OrderEvent::OrderReleased(_) => {
-            out.push(at(UNHOLD));
+        OrderEvent::OrderReleased(released) => {
+            out.push(at(UNHOLD).arg(i64::from(released.is_by_itself())));
             out.push(Statement::new(ALL_SEEN_TO).arg(id));
         }
         // The saga's own move says so already.

@@ -1,7 +1,9 @@
 //! An errand: something to be done with other services beside an order, by a saga in a stream of its own.
 //! One per parcel that left (its stock and its money), per hold, and per cancel of lines. Whatever it comes to
 //! is told to the order in the same commit.
-use crate::domain::order::{ERRAND_STUCK, OrderEvent, OrderHeld, OrderNeedsAttention, Pieces, ShippedLine};
+use crate::domain::order::{
+    ERRAND_STUCK, OrderEvent, OrderNeedsAttention, Pieces, ShippedLine, capture_refused,
+};
 use crate::{cancel_lines, dispatch, hold};
 use serde::{Deserialize, Serialize};
 use souk_contracts::terms::OrderId;
@@ -184,30 +186,17 @@ fn consequence(
 /// A person is called. Where money can no longer be taken, nothing more of the order leaves the house.
 fn stuck(opened: &ErrandOpened, reason: &str, refused: bool) -> (Vec<OrderEvent>, Option<ErrandOpened>) {
     let (order_id, subject, about) = (opened.order_id, opened.subject.clone(), opened.task.about().clone());
-    let needs = |reason: &str| {
-        OrderEvent::OrderNeedsAttention(OrderNeedsAttention {
-            order_id,
-            subject: subject.clone(),
-            reason: reason.to_owned(),
-            about: about.clone(),
-        })
-    };
     match &opened.task {
         Task::Dispatch { shipment_id, .. } if refused => {
             let hold_id: Arc<str> = format!("unpaid-{shipment_id}").into();
-            let held = OrderEvent::OrderHeld(OrderHeld {
-                order_id,
-                subject: subject.clone(),
-                hold_id: hold_id.clone(),
-                reason: crate::domain::order::CAPTURE_REFUSED.to_owned(),
-                by: "svc:order".into(),
-                note: reason.to_owned(),
-            });
-            let next = ErrandOpened { order_id, subject: subject.clone(), task: Task::Hold { hold_id } };
-            (vec![held, needs(crate::domain::order::CAPTURE_REFUSED)], Some(next))
+            let told = capture_refused(order_id, &subject, &hold_id, &about, reason).into();
+            let next = ErrandOpened { order_id, subject, task: Task::Hold { hold_id } };
+            (told, Some(next))
         }
         Task::Dispatch { .. } | Task::Hold { .. } | Task::Release { .. } | Task::CancelLines { .. } => {
-            (vec![needs(ERRAND_STUCK)], None)
+            let reason = ERRAND_STUCK.to_owned();
+            let needs = OrderNeedsAttention { order_id, subject, reason, about };
+            (vec![OrderEvent::OrderNeedsAttention(needs)], None)
         }
     }
 }

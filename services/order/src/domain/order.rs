@@ -11,8 +11,8 @@ mod timers;
 
 pub use after::Parcel;
 pub use commands::{
-    Cancel, Place, cancel, confirm_partial, customer_late, deadline_passed, hold, place, release,
-    return_window_over, undo_window_over,
+    Cancel, Place, cancel, capture_refused, confirm_partial, customer_late, deadline_passed, hold, place,
+    release, return_window_over, undo_window_over,
 };
 pub use events::*;
 pub use moves::{MoneyFacts, disputed, ends_wait, money_moved};
@@ -324,6 +324,9 @@ impl Aggregate for Order {
             OrderEvent::CancelRequested(asked) => {
                 let by = if asked.by_staff { CancelBy::Staff } else { CancelBy::Customer };
                 self.cancel_asked = Some(by);
+                if self.after.is_some() {
+                    self.after_mut().evolve(event);
+                }
             }
             OrderEvent::CancelRefused(refused) => {
                 self.cancel_asked = None;
@@ -496,6 +499,11 @@ impl Order {
         self.after.as_ref().map_or(&[], |after| &after.holds)
     }
 
+    /// Whether money that is owed was refused at some time.
+    pub fn capture_was_refused(&self) -> bool {
+        self.after.as_ref().is_some_and(|after| after.capture_refused)
+    }
+
     /// How often it was held.
     pub fn holds_ever(&self) -> u32 {
         self.after.as_ref().map_or(0, |after| after.holds_ever)
@@ -565,7 +573,7 @@ impl Order {
         Payment::of(MoneyFacts {
             by_sagas: self.payment,
             awaits_payment: self.awaits.is_some() && self.awaits_consent().is_none(),
-            capture_refused: self.after.as_ref().is_some_and(|after| after.capture_refused),
+            capture_refused: self.capture_was_refused(),
             disputed: self.dispute_states().any(|dispute| dispute != Dispute::Won),
             captured_minor: self.captured_minor(),
             total_minor: self.total().map_or(0, |total| total.minor_units()),

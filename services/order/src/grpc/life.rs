@@ -184,7 +184,8 @@ fn errands(order: &Order, events: &[OrderEvent]) -> Vec<Task> {
     for event in events {
         match event {
             OrderEvent::OrderHeld(held) => tasks.push(Task::Hold { hold_id: held.hold_id.clone() }),
-            OrderEvent::OrderReleased(_) => {
+            // What ships nothing is not at shipping.
+            OrderEvent::OrderReleased(_) if order.delivery().is_some() => {
                 tasks.extend(order.holds().iter().map(|hold_id| Task::Release { hold_id: hold_id.clone() }));
             }
             OrderEvent::LinesCancelRequested(asked) => {
@@ -192,7 +193,8 @@ fn errands(order: &Order, events: &[OrderEvent]) -> Vec<Task> {
                 let (cancel_id, pieces) = (asked.cancel_id.clone(), asked.pieces.clone());
                 tasks.extend(total.map(|total| Task::CancelLines { cancel_id, pieces, total }));
             }
-            OrderEvent::OrderPlaced(_)
+            OrderEvent::OrderReleased(_)
+            | OrderEvent::OrderPlaced(_)
             | OrderEvent::SagaMoved(_)
             | OrderEvent::OrderAwaitingCustomer(_)
             | OrderEvent::RemainderAccepted(_)

@@ -292,6 +292,63 @@ async fn a_promise_of_money_that_is_refused_holds_the_order() {
     assert_eq!(shop.get(&order_id).await.attention_reasons, ["CAPTURE_REFUSED"]);
 }
 
+/// A sale that ships nothing, and whose promise of money has expired before it is taken; answers how many calls that
+/// took.
+async fn sell_after_expiry(fate: Option<(usize, Fate)>, crash: bool) -> usize {
+    let mut shop = Shop::open().await;
+    shop.world.books(|books| {
+        books.expired = true;
+        books.fates.extend(fate);
+    });
+    let order_id = shop.place_new().await.order_id;
+    if crash {
+        crash_when_held(&mut shop, &order_id, Order::is_over).await;
+    }
+    let over = shop.until_over(&order_id).await;
+    assert_eq!((over.label(), over.payment()), (Label::Confirmed, Payment::Captured), "{fate:?}");
+    assert!(shop.world.sold(849));
+    shop.world.books(|books| books.calls.len())
+}
+
+#[tokio::test]
+async fn a_sale_that_ships_nothing_asks_anew_for_an_expired_promise_by_the_same_way() {
+    let calls = sell_after_expiry(None, false).await;
+    assert_eq!(calls, 7, "reserve, authorize, commit, capture, get_payment, reauthorize, capture");
+    for number in 4..=calls {
+        for fate in [Fate::RequestLost, Fate::AnswerLost, Fate::Doubled] {
+            sell_after_expiry(Some((number, fate)), false).await;
+        }
+        for fate in [Fate::HeldBefore, Fate::HeldAfter] {
+            sell_after_expiry(Some((number, fate)), true).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_sale_that_ships_nothing_is_held_for_staff_when_its_money_is_refused() {
+    let shop = Shop::open().await;
+    shop.world.books(|books| {
+        books.expired = true;
+        books.unwilling.insert("reauthorize");
+    });
+    let order_id = shop.place_new().await.order_id;
+    let order = shop.until(&order_id, Order::needs_attention).await;
+    shop.check(&order_id, &order).await;
+    assert_eq!((order.label(), order.payment()), (Label::OnHold, Payment::Failed));
+    assert_eq!(shop.get(&order_id).await.attention_reasons, ["CAPTURE_REFUSED"]);
+    let request = pb::ReleaseHoldRequest { order_id: order_id.clone(), reason: "a bill was sent".into() };
+    let released = shop.client().release_hold(shop.cx("stf_2", &["support"]), request).await;
+    assert_eq!(released.expect("allowed").order.expect("set").status(), OrderStatus::Confirmed);
+    let order = shop.until(&order_id, |order| order.holds().is_empty()).await;
+    shop.check(&order_id, &order).await;
+    shop.cancel(&order_id, "cancel-1").await.expect("nobody pays for it: it can be cancelled");
+    let over = shop.until_over(&order_id).await;
+    assert_eq!((over.label(), over.payment()), (Label::Cancelled, Payment::Voided));
+    assert!(shop.world.keeps_nothing());
+    let told = shop.world.books(|books| books.calls.contains(&"release_hold"));
+    assert!(!told, "shipping does not know of it");
+}
+
 #[tokio::test]
 async fn a_lost_parcel_calls_a_person_and_support_sees_to_it() {
     let shop = Shop::open().await;

@@ -4,6 +4,7 @@ use super::returns::Returns;
 use super::{
     CAPTURE_REFUSED, Dispute, ERRAND_STUCK, OrderEvent, ParcelShipped, Remainder, SAGA_STUCK, Whereabouts,
 };
+use crate::place;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -71,7 +72,8 @@ impl After {
                 self.holds_ever += 1;
                 self.holds.push(held.hold_id.clone());
             }
-            OrderEvent::OrderReleased(_) => {
+            OrderEvent::OrderReleased(released) => {
+                self.capture_refused &= !released.is_by_itself();
                 self.holds.clear();
                 self.attention.clear();
             }
@@ -87,13 +89,17 @@ impl After {
             OrderEvent::ReturnOpened(_) | OrderEvent::GoodsReturned(_) | OrderEvent::ReturnClosed(_) => {
                 self.returns.evolve(event);
             }
+            // The cancel takes over what the sale had left, its capture included.
+            OrderEvent::CancelRequested(_) => {
+                self.attention
+                    .retain(|(what, reason)| **what != *place::CAPTURE || reason != CAPTURE_REFUSED);
+            }
             OrderEvent::OrderPlaced(_)
             | OrderEvent::SagaMoved(_)
             | OrderEvent::OrderAwaitingCustomer(_)
             | OrderEvent::RemainderAccepted(_)
             | OrderEvent::OrderConfirmed(_)
             | OrderEvent::OrderRejected(_)
-            | OrderEvent::CancelRequested(_)
             | OrderEvent::CancelRefused(_)
             | OrderEvent::OrderCancelled(_)
             | OrderEvent::OrderProcessingStarted(_)

@@ -6,6 +6,9 @@ use souk_contracts::terms::{CartId, Location, Market, OrderId, Quantity, QuoteId
 use souk_kernel::{Money, Timestamp};
 use std::sync::Arc;
 
+/// Who holds and releases an order when nobody of staff does.
+pub const BY_ITSELF: &str = "svc:order";
+
 /// What happens when not everything is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -302,6 +305,13 @@ pub struct OrderReleased {
     pub subject: Arc<str>,
     pub by: Arc<str>,
     pub note: String,
+}
+
+impl OrderReleased {
+    /// Whether what it was held for is settled, rather than that staff lets it go.
+    pub fn is_by_itself(&self) -> bool {
+        *self.by == *BY_ITSELF
+    }
 }
 
 /// A person must look.

@@ -102,7 +102,7 @@ fn a_refused_capture_waits_for_a_person() {
     let refused = Outcome::refused("CAPTURE_REFUSED", "");
     let order = after(&placed(), &[done.clone(), done.clone(), done, refused]);
     assert!(order.needs_attention() && outstanding(&order).is_empty());
-    assert_eq!(order.label(), Label::Confirmed);
+    assert_eq!(order.label(), Label::OnHold);
     assert!(!cancelled(&order).needs_attention(), "the cancel takes over");
 }
 
