@@ -95,8 +95,8 @@ pub fn captured_is_what_left(order: &Order) -> bool {
 /// returns are worth, and those no more than was taken.
 pub fn returns_fit(order: &Order) -> bool {
     let Some(returns) = order.returns() else { return true };
-    let arrived = order.arrived();
-    let mut coming = returns.back.clone();
+    let arrived = order.accounted();
+    let mut coming = returns.given_up();
     for piece in returns.pending.values().flat_map(|pieces| pieces.iter()) {
         *coming.entry(piece.line).or_insert(0) += piece.quantity.get();
     }

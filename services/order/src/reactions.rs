@@ -202,6 +202,7 @@ fn recording(work: Work, order_id: OrderId, parcel: HandedOver, mark: InboxMark)
             lines: shipped.lines.clone(),
             amount: shipped.amount,
             total: order.total().unwrap_or(shipped.amount),
+            may_leave_rest: order.may_leave_rest(),
         };
         let errand = StreamId::of::<Errand>(task.id(order_id));
         let opened = errand::open(order_id, &shipped.subject, task);

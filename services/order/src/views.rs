@@ -1,13 +1,14 @@
 //! The read models: the list of orders by subject, quotes by external reference, and the sagas' table.
 use crate::domain::errand::{Errand, ErrandEvent};
 use crate::domain::order::{
-    Awaits, CAPTURE_REFUSED, Dispute, ERRAND_STUCK, Fulfilment, Label, MoneyFacts, Obstacles, Order,
-    OrderEvent, OrderPlaced, Payment, SAGA_STUCK, Whereabouts, ends_wait, money_moved,
+    Awaits, CAPTURE_REFUSED, Dispute, ERRAND_STUCK, Fulfilment, GoodsFacts, Label, MoneyFacts, NOT_ARRIVED,
+    Obstacles, Order, OrderEvent, OrderPlaced, Payment, Pieces, SAGA_STUCK, ends_wait, money_moved,
 };
 use crate::domain::quote::{Quote, QuoteEvent};
 use crate::domain::returns::{Return, ReturnEvent};
 use crate::invariants::Listed;
 use crate::place;
+use crate::void_rest::REST;
 use souk_contracts::order::v1 as pb;
 use souk_contracts::terms::{OrderId, QuoteId};
 use souk_eventstore::{Recorded, Row, Statement, Table, View};
@@ -22,8 +23,9 @@ const ORDERS: &[Table] = &[
               needs_attention BIGINT NOT NULL, sequence BIGINT NOT NULL, total_minor BIGINT NOT NULL, \
               currency TEXT NOT NULL, market TEXT NOT NULL, external_ref TEXT NOT NULL, \
               placed_at BIGINT NOT NULL, detail TEXT NOT NULL, awaits TEXT NOT NULL, holds BIGINT NOT NULL, \
-              capture_refused BIGINT NOT NULL, captured_minor BIGINT NOT NULL, delivered BIGINT NOT NULL, \
-              disputes BIGINT NOT NULL, returned BIGINT NOT NULL, refunded_minor BIGINT NOT NULL)",
+              capture_refused BIGINT NOT NULL, captured_minor BIGINT NOT NULL, handed_over BIGINT NOT NULL, \
+              disputes BIGINT NOT NULL, returned BIGINT NOT NULL, refunded_minor BIGINT NOT NULL, \
+              sold BIGINT NOT NULL)",
         indexes: &["CREATE INDEX {name}_subject ON {name} (subject, order_id)"],
     },
     Table {
@@ -42,8 +44,8 @@ const EXTERNAL_REFS: &[Table] = &[Table {
 
 const INSERT_ORDER: &str = "INSERT INTO {orders} (order_id, subject, quote_id, status, payment, reason, \
      cancel_asked, needs_attention, sequence, total_minor, currency, market, external_ref, placed_at, detail, \
-     awaits, holds, capture_refused, captured_minor, delivered, disputes, returned, refunded_minor) \
-     VALUES ($1, $2, $3, 'PENDING', 'NONE', '', 0, 0, $4, $5, $6, $7, $8, $9, '', '', 0, 0, 0, 0, 0, 0, 0)";
+     awaits, holds, capture_refused, captured_minor, handed_over, disputes, returned, refunded_minor, sold) \
+     VALUES ($1, $2, $3, 'PENDING', 'NONE', '', 0, 0, $4, $5, $6, $7, $8, $9, '', '', 0, 0, 0, 0, 0, 0, 0, $10)";
 const CONFIRM: &str =
     "UPDATE {orders} SET status = 'CONFIRMED', needs_attention = 0, sequence = $2 WHERE order_id = $1";
 const END: &str = "UPDATE {orders} SET status = $3, reason = $4, detail = $5, needs_attention = 0, \
@@ -58,9 +60,14 @@ const GO_ON: &str = "UPDATE {orders} SET needs_attention = 0 WHERE order_id = $1
 const SET_STATUS: &str = "UPDATE {orders} SET status = $3, sequence = $2 WHERE order_id = $1";
 const AWAIT: &str = "UPDATE {orders} SET awaits = $3, sequence = $2 WHERE order_id = $1";
 const END_WAIT: &str = "UPDATE {orders} SET awaits = '' WHERE order_id = $1 AND awaits <> ''";
-const REPRICE: &str = "UPDATE {orders} SET awaits = '', total_minor = $3, sequence = $2 WHERE order_id = $1";
+const REPRICE: &str =
+    "UPDATE {orders} SET awaits = '', total_minor = $3, sold = $4, sequence = $2 WHERE order_id = $1";
+const SELL_LESS: &str = "UPDATE {orders} SET awaits = '', total_minor = $3, sold = sold - $4, sequence = $2 \
+     WHERE order_id = $1";
 const DROP_CANCEL: &str = "UPDATE {orders} SET cancel_asked = 0, sequence = $2 WHERE order_id = $1";
-const SEE: &str = "UPDATE {orders} SET delivered = delivered + $3, sequence = $2 WHERE order_id = $1";
+const HAND_OVER: &str = "UPDATE {orders} SET status = $3, handed_over = handed_over + $4, sequence = $2 \
+     WHERE order_id = $1";
+const LOSE: &str = "UPDATE {orders} SET handed_over = handed_over - $3, sequence = $2 WHERE order_id = $1";
 const PAY: &str =
     "UPDATE {orders} SET captured_minor = captured_minor + $3, sequence = $2 WHERE order_id = $1";
 const DISPUTE: &str = "UPDATE {orders} SET disputes = disputes + $3, sequence = $2 WHERE order_id = $1";
@@ -82,9 +89,9 @@ const INSERT_REF: &str = "INSERT INTO {external_refs} (external_ref, quote_id) V
 const FIND_REF: &str = "SELECT quote_id FROM {external_refs} WHERE external_ref = $1";
 const PAGE: &str = "SELECT order_id, subject, quote_id, status, payment, reason, cancel_asked, \
      needs_attention, sequence, total_minor, currency, market, external_ref, placed_at, detail, awaits, holds, \
-     capture_refused, captured_minor, delivered, CASE WHEN EXISTS (SELECT 1 FROM {attention} \
-     WHERE {attention}.order_id = {orders}.order_id) THEN 1 ELSE 0 END, disputes, returned, refunded_minor \
-     FROM {orders} WHERE subject = $1 AND order_id < $2 ORDER BY order_id DESC LIMIT $3";
+     capture_refused, captured_minor, handed_over, CASE WHEN EXISTS (SELECT 1 FROM {attention} \
+     WHERE {attention}.order_id = {orders}.order_id) THEN 1 ELSE 0 END, disputes, returned, refunded_minor, \
+     sold FROM {orders} WHERE subject = $1 AND order_id < $2 ORDER BY order_id DESC LIMIT $3";
 
 /// What stands in the column while the customer is asked for something.
 const AWAITS_PAYMENT: &str = "PAYMENT";
@@ -127,6 +134,10 @@ fn project_sagas(recorded: &Recorded, out: &mut Vec<Statement>) {
             | OrderEvent::LinesCancelRequested(_)
             | OrderEvent::OrderLineCancelled(_)
             | OrderEvent::LinesCancelRefused(_)
+            | OrderEvent::ParcelResolved(_)
+            | OrderEvent::ParcelRefunded(_)
+            | OrderEvent::RestVoidRequested(_)
+            | OrderEvent::RestVoided(_)
             | OrderEvent::OrderHeld(_)
             | OrderEvent::OrderReleased(_)
             | OrderEvent::OrderNeedsAttention(_)
@@ -176,7 +187,9 @@ fn project_orders(recorded: &Recorded, out: &mut Vec<Statement>) {
             Awaits::Consent { .. } => AWAITS_CONSENT,
         })),
         OrderEvent::RemainderAccepted(accepted) => {
-            Some(at(REPRICE).arg(accepted.remainder.total.minor_units()))
+            let remainder = &accepted.remainder;
+            let sold: i64 = remainder.lines.iter().map(|line| i64::from(line.quantity.get())).sum();
+            Some(at(REPRICE).arg(remainder.total.minor_units()).arg(sold))
         }
         OrderEvent::OrderProcessingStarted(_) => Some(at(SET_STATUS).arg("PROCESSING")),
         OrderEvent::OrderDelivered(_) => Some(at(SET_STATUS).arg("DELIVERED")),
@@ -188,6 +201,10 @@ fn project_orders(recorded: &Recorded, out: &mut Vec<Statement>) {
         | OrderEvent::LinesCancelRequested(_)
         | OrderEvent::OrderLineCancelled(_)
         | OrderEvent::LinesCancelRefused(_)
+        | OrderEvent::ParcelResolved(_)
+        | OrderEvent::ParcelRefunded(_)
+        | OrderEvent::RestVoidRequested(_)
+        | OrderEvent::RestVoided(_)
         | OrderEvent::OrderHeld(_)
         | OrderEvent::OrderReleased(_)
         | OrderEvent::OrderNeedsAttention(_)
@@ -219,12 +236,28 @@ fn project_after(recorded: &Recorded, event: &OrderEvent, out: &mut Vec<Statemen
     let id = recorded.stream.id();
     let at = |sql| Statement::new(sql).arg(id).arg(recorded.version);
     let settled = |about: &str| Statement::new(CALL_NO_MORE).arg(id).arg(about).arg(ERRAND_STUCK);
+    let found =
+        |about: &str| NOT_ARRIVED.map(|reason| Statement::new(CALL_NO_MORE).arg(id).arg(about).arg(reason));
     match event {
         OrderEvent::ParcelShipped(shipped) => {
-            out.push(at(SET_STATUS).arg(if shipped.is_last { "SHIPPED" } else { "PARTIALLY_SHIPPED" }));
+            let status = if shipped.is_last { "SHIPPED" } else { "PARTIALLY_SHIPPED" };
+            let pieces: i64 = shipped.lines.iter().map(|line| i64::from(line.quantity.get())).sum();
+            out.push(at(HAND_OVER).arg(status).arg(pieces));
         }
         OrderEvent::ParcelMoved(moved) => {
-            out.push(at(SEE).arg(i64::from(moved.to == Whereabouts::Delivered)));
+            out.push(at(MOVE_ON));
+            out.extend(moved.to.is_found().then(|| found(&moved.shipment_id)).into_iter().flatten());
+        }
+        OrderEvent::ParcelResolved(resolved) => {
+            let lost = |part: &Pieces| if resolved.came_back { 0 } else { i64::from(part.quantity.get()) };
+            out.push(at(LOSE).arg(resolved.pieces.iter().map(lost).sum::<i64>()));
+            let back = if resolved.came_back { 1i64 + i64::from(resolved.is_all) } else { 0 };
+            out.push(at(BACK).arg(back));
+            out.extend(found(&resolved.shipment_id));
+        }
+        OrderEvent::ParcelRefunded(refunded) => {
+            out.push(at(GIVE_BACK).arg(refunded.refund.minor_units()));
+            out.push(settled(&refunded.shipment_id));
         }
         OrderEvent::ParcelPaid(paid) => {
             out.push(at(PAY).arg(paid.amount.minor_units()));
@@ -236,10 +269,15 @@ fn project_after(recorded: &Recorded, event: &OrderEvent, out: &mut Vec<Statemen
             Dispute::Lost => 0,
         })),
         OrderEvent::OrderLineCancelled(cancelled) => {
-            out.push(at(REPRICE).arg(cancelled.total.minor_units()));
+            let pieces: i64 = cancelled.pieces.iter().map(|part| i64::from(part.quantity.get())).sum();
+            out.push(at(SELL_LESS).arg(cancelled.total.minor_units()).arg(pieces));
             out.push(settled(&cancelled.cancel_id));
         }
         OrderEvent::LinesCancelRefused(refused) => out.push(settled(&refused.cancel_id)),
+        OrderEvent::RestVoided(_) => {
+            out.push(at(MOVE_ON));
+            out.push(settled(REST));
+        }
         OrderEvent::OrderHeld(held) => out.push(at(HOLD).arg(i64::from(held.reason == CAPTURE_REFUSED))),
         OrderEvent::OrderReleased(released) => {
             out.push(at(UNHOLD).arg(i64::from(released.is_by_itself())));
@@ -271,7 +309,8 @@ fn project_after(recorded: &Recorded, event: &OrderEvent, out: &mut Vec<Statemen
         | OrderEvent::OrderProcessingStarted(_)
         | OrderEvent::OrderDelivered(_)
         | OrderEvent::OrderCompleted(_)
-        | OrderEvent::LinesCancelRequested(_) => {}
+        | OrderEvent::LinesCancelRequested(_)
+        | OrderEvent::RestVoidRequested(_) => {}
     }
 }
 
@@ -306,6 +345,7 @@ fn insert(recorded: &Recorded, placed: &OrderPlaced) -> Statement {
         .arg(placed.market.as_str())
         .arg(&placed.external_ref)
         .arg(placed.placed_at)
+        .arg(placed.lines.iter().map(|line| i64::from(line.quantity.get())).sum::<i64>())
 }
 
 /// The quote of an external reference.
@@ -403,16 +443,14 @@ fn payment(row: &Row) -> Payment {
 }
 
 fn fulfilment(row: &Row) -> Fulfilment {
-    match row.get::<i64>(22) {
-        0 => {}
-        1 => return Fulfilment::PartiallyReturned,
-        _ => return Fulfilment::Returned,
-    }
-    match row.text(3) {
-        "DELIVERED" | "COMPLETED" => Fulfilment::Fulfilled,
-        "PARTIALLY_SHIPPED" | "SHIPPED" if row.get::<i64>(19) != 0 => Fulfilment::Partial,
-        _ => Fulfilment::Unfulfilled,
-    }
+    Fulfilment::of(GoodsFacts {
+        sold: row.get::<i64>(24).unsigned_abs(),
+        handed_over: row.get::<i64>(19).unsigned_abs(),
+        all_back: match row.get::<i64>(22) {
+            0 => None,
+            back => Some(back > 1),
+        },
+    })
 }
 
 /// What the sagas do to the money; the rest follows from other columns.

@@ -102,6 +102,11 @@ fn moved(recorded: &ShipmentEvent) -> Option<PublicEvent> {
             let (order_id, shipment_id, subject) = names(&lost.of);
             event("souk.shipping.v1.ShipmentLost", &pb::ShipmentLost { order_id, shipment_id, subject })
         }
+        // To whoever waits for it, what the carrier destroyed is lost.
+        ShipmentEvent::ShipmentDamaged(moved) => {
+            let (order_id, shipment_id, subject) = names(&moved.of);
+            event("souk.shipping.v1.ShipmentLost", &pb::ShipmentLost { order_id, shipment_id, subject })
+        }
         ShipmentEvent::ShipmentReturnedToSender(back) => returned(back),
         ShipmentEvent::ShipmentCancelled(end) => cancelled(end),
         ShipmentEvent::ReturnArrived(back) => arrived(back),
@@ -119,7 +124,6 @@ fn moved(recorded: &ShipmentEvent) -> Option<PublicEvent> {
         | ShipmentEvent::ParcelCollected(_)
         | ShipmentEvent::ShipmentOutForDelivery(_)
         | ShipmentEvent::ShipmentReturning(_)
-        | ShipmentEvent::ShipmentDamaged(_)
         | ShipmentEvent::ScanNoted(_)
         | ShipmentEvent::StepDelayed(_) => None,
     }

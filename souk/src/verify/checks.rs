@@ -61,7 +61,7 @@ fn sides(facts: &Facts) -> Vec<Finding> {
         ),
         finding(
             "V3",
-            "an order that came to nothing holds no stock, no money and no parcels",
+            "what came to nothing, or is paid for, holds no stock, no money and no parcels beyond that",
             orders,
             came_to_nothing(facts),
         ),
@@ -190,7 +190,7 @@ fn came_to_nothing(facts: &Facts) -> Vec<String> {
         (!is_over)
             .then(|| format!("{id}: {held} pieces, {kept} minor units and {parcels} parcels are still held"))
     });
-    wrong.collect()
+    wrong.chain(money::rest_promised(facts)).collect()
 }
 
 fn orphans(facts: &Facts) -> Vec<String> {

@@ -138,6 +138,15 @@ pub fn sagas(facts: &Facts) -> Vec<String> {
             });
             (!is_taken).then(|| format!("{name}: nobody takes the money of this parcel"))
         }));
+        broken.extend(order.parcels().iter().filter(|parcel| parcel.resolved.is_some()).filter_map(
+            |parcel| {
+                let name = format!("{id}.refund.{}", parcel.shipped.shipment_id);
+                let errand = facts.errands.get(&name);
+                let is_seen_to = errand.is_some_and(|errand| parcel.is_settled || errand.saga().is_open());
+                (!is_seen_to)
+                    .then(|| format!("{name}: nobody carries out what was decided about this parcel"))
+            },
+        ));
     }
     broken.extend(facts.errands.iter().filter_map(|(name, errand)| {
         let stands_still = errand.saga().is_open() && errand::outstanding(errand).is_empty();

@@ -4,7 +4,7 @@
 use crate::domain::order::{
     ERRAND_STUCK, OrderEvent, OrderNeedsAttention, Pieces, ShippedLine, capture_refused,
 };
-use crate::{cancel_lines, dispatch, hold};
+use crate::{cancel_lines, dispatch, hold, refund_parcel, void_rest};
 use serde::{Deserialize, Serialize};
 use souk_contracts::terms::OrderId;
 use souk_decider::{Aggregate, stored_events};
@@ -34,13 +34,30 @@ pub struct ErrandOpened {
 #[serde(tag = "do", rename_all = "snake_case")]
 pub enum Task {
     /// A parcel left: book it out, and take its money, which is a part of the order's total.
-    Dispatch { shipment_id: Arc<str>, lines: Arc<[ShippedLine]>, amount: Money, total: Money },
+    Dispatch {
+        shipment_id: Arc<str>,
+        lines: Arc<[ShippedLine]>,
+        amount: Money,
+        total: Money,
+        /// More was promised than the parcels of the order cost, or may have been.
+        #[serde(default, skip_serializing_if = "is_false")]
+        may_leave_rest: bool,
+    },
     /// Shipping is to keep the order in the house.
     Hold { hold_id: Arc<str> },
     /// Shipping no longer is.
     Release { hold_id: Arc<str> },
     /// Pieces are called off; `total` is what the order then costs.
     CancelLines { cancel_id: Arc<str>, pieces: Arc<[Pieces]>, total: Money },
+    /// What was promised for pieces that were called off is given up.
+    VoidRest { amount: Money },
+    /// A parcel did not arrive: what came back of it is booked in, and its money is given back.
+    RefundParcel { shipment_id: Arc<str>, restock: Arc<[ShippedLine]>, refund: Money },
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 impl Task {
@@ -51,15 +68,20 @@ impl Task {
             Task::Hold { .. } => hold::hold(),
             Task::Release { .. } => hold::release(),
             Task::CancelLines { .. } => cancel_lines::definition(),
+            Task::VoidRest { .. } => void_rest::definition(),
+            Task::RefundParcel { .. } => refund_parcel::definition(),
         }
     }
 
     /// What a person is told that it is about.
-    pub fn about(&self) -> &Arc<str> {
+    pub fn about(&self) -> Arc<str> {
         match self {
-            Task::Dispatch { shipment_id, .. } => shipment_id,
-            Task::Hold { hold_id } | Task::Release { hold_id } => hold_id,
-            Task::CancelLines { cancel_id, .. } => cancel_id,
+            Task::Dispatch { shipment_id, .. } | Task::RefundParcel { shipment_id, .. } => {
+                shipment_id.clone()
+            }
+            Task::Hold { hold_id } | Task::Release { hold_id } => hold_id.clone(),
+            Task::CancelLines { cancel_id, .. } => cancel_id.clone(),
+            Task::VoidRest { .. } => void_rest::REST.into(),
         }
     }
 
@@ -70,6 +92,8 @@ impl Task {
             Task::Hold { hold_id } => format!("{order_id}.hold.{hold_id}"),
             Task::Release { hold_id } => format!("{order_id}.release.{hold_id}"),
             Task::CancelLines { cancel_id, .. } => format!("{order_id}.cancel.{cancel_id}"),
+            Task::VoidRest { .. } => format!("{order_id}.void.{}", void_rest::REST),
+            Task::RefundParcel { shipment_id, .. } => format!("{order_id}.refund.{shipment_id}"),
         }
     }
 }
@@ -130,6 +154,8 @@ pub fn record(errand: &Errand, intent: &Intent, outcome: &Outcome, attempt: u32)
     let outcome = match &opened.task {
         Task::Dispatch { .. } => dispatch::never_back(intent, outcome),
         Task::CancelLines { .. } => cancel_lines::never_back(intent, outcome),
+        Task::VoidRest { .. } => void_rest::never_back(outcome),
+        Task::RefundParcel { .. } => refund_parcel::never_back(intent, outcome),
         Task::Hold { .. } | Task::Release { .. } => hold::never_back(outcome),
     };
     with_consequences(errand, errand.saga.record(opened.task.definition(), intent, &outcome, attempt))
@@ -169,6 +195,11 @@ fn consequence(
                 Task::CancelLines { cancel_id, pieces, total } => {
                     Some(cancel_lines::ended(opened, moved, cancel_id, pieces, *total))
                 }
+                Task::VoidRest { amount } => Some(void_rest::ended(*amount)),
+                Task::RefundParcel { shipment_id, refund, .. } => {
+                    let refund = if by_hand { Money::zero(refund.currency()) } else { *refund };
+                    Some(refund_parcel::ended(opened, shipment_id, refund))
+                }
                 Task::Hold { .. } | Task::Release { .. } => None,
             };
             (told.into_iter().collect(), None)
@@ -185,7 +216,7 @@ fn consequence(
 
 /// A person is called. Where money can no longer be taken, nothing more of the order leaves the house.
 fn stuck(opened: &ErrandOpened, reason: &str, refused: bool) -> (Vec<OrderEvent>, Option<ErrandOpened>) {
-    let (order_id, subject, about) = (opened.order_id, opened.subject.clone(), opened.task.about().clone());
+    let (order_id, subject, about) = (opened.order_id, opened.subject.clone(), opened.task.about());
     match &opened.task {
         Task::Dispatch { shipment_id, .. } if refused => {
             let hold_id: Arc<str> = format!("unpaid-{shipment_id}").into();
@@ -193,7 +224,12 @@ fn stuck(opened: &ErrandOpened, reason: &str, refused: bool) -> (Vec<OrderEvent>
             let next = ErrandOpened { order_id, subject, task: Task::Hold { hold_id } };
             (told, Some(next))
         }
-        Task::Dispatch { .. } | Task::Hold { .. } | Task::Release { .. } | Task::CancelLines { .. } => {
+        Task::Dispatch { .. }
+        | Task::Hold { .. }
+        | Task::Release { .. }
+        | Task::CancelLines { .. }
+        | Task::VoidRest { .. }
+        | Task::RefundParcel { .. } => {
             let reason = ERRAND_STUCK.to_owned();
             let needs = OrderNeedsAttention { order_id, subject, reason, about };
             (vec![OrderEvent::OrderNeedsAttention(needs)], None)

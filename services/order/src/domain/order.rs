@@ -8,19 +8,21 @@ mod moves;
 mod parcels;
 mod returns;
 mod timers;
+mod undelivered;
 
-pub use after::Parcel;
+pub use after::{Parcel, Rest};
 pub use commands::{
     Cancel, Place, cancel, capture_refused, confirm_partial, customer_late, deadline_passed, hold, place,
     release, return_window_over, undo_window_over,
 };
 pub use events::*;
-pub use moves::{MoneyFacts, disputed, ends_wait, money_moved};
-pub use parcels::{HandedOver, Lines, OrderLines, arrival_check, handed_over, moved};
+pub use moves::{GoodsFacts, MoneyFacts, disputed, ends_wait, money_moved};
+pub use parcels::{HandedOver, Lines, NOT_ARRIVED, OrderLines, handed_over, looked_at, moved};
 pub use returns::{RETURNS_MAX, Returns, Worth, arrivals};
 pub use timers::{
     ARRIVAL_TIMER, CUSTOMER_TIMER, RETURNS_TIMER, Timers, UNDO_TIMER, Windows, arrival_timer, timers,
 };
+pub use undelivered::{LOST_PARCEL_ARRIVED, Resolve, UNDELIVERABLE_FEE_PERCENT, resolve};
 
 use super::{Delivery, Line, Terms};
 use crate::{cancel as cancelling, fulfil, place as placing};
@@ -78,6 +80,10 @@ pub enum OrderEvent {
     ParcelMoved(ParcelMoved),
     /// The money of a parcel was taken.
     ParcelPaid(ParcelPaid),
+    /// Staff decided what becomes of a parcel that did not arrive.
+    ParcelResolved(Arc<ParcelResolved>),
+    /// What was decided about a parcel is done.
+    ParcelRefunded(ParcelRefunded),
     /// The customer's bank took the money back, or what came of it.
     PaymentDisputed(PaymentDisputed),
     /// Every parcel has arrived.
@@ -90,6 +96,10 @@ pub enum OrderEvent {
     OrderLineCancelled(OrderLineCancelled),
     /// Pieces could no longer be called off.
     LinesCancelRefused(LinesCancelRefused),
+    /// What is promised beyond what was taken is to be given up.
+    RestVoidRequested(RestVoidRequested),
+    /// Nothing is promised any more beyond what was taken.
+    RestVoided(RestVoided),
     /// It stays in the house.
     OrderHeld(OrderHeld),
     /// Nothing keeps it in the house any more.
@@ -119,12 +129,16 @@ stored_events!(OrderEvent {
     ParcelShipped: 1,
     ParcelMoved: 1,
     ParcelPaid: 1,
+    ParcelResolved: 1,
+    ParcelRefunded: 1,
     PaymentDisputed: 1,
     OrderDelivered: 1,
     OrderCompleted: 1,
     LinesCancelRequested: 1,
     OrderLineCancelled: 1,
     LinesCancelRefused: 1,
+    RestVoidRequested: 1,
+    RestVoided: 1,
     OrderHeld: 1,
     OrderReleased: 1,
     OrderNeedsAttention: 1,
@@ -231,9 +245,12 @@ pub enum Payment {
 /// Where the goods are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Fulfilment {
+    /// Nothing was handed over.
     #[default]
     Unfulfilled,
+    /// Some of it was.
     Partial,
+    /// All that is sold was.
     Fulfilled,
     PartiallyReturned,
     Returned,
@@ -253,6 +270,7 @@ pub enum Transition {
     DisputeLost,
     CancelRequested,
     CancelRefused,
+    ParcelResolved,
     PaymentVoided,
     PaymentRefunded,
     NeedsAttention,
@@ -348,6 +366,10 @@ impl Aggregate for Order {
             | OrderEvent::LinesCancelRequested(_)
             | OrderEvent::OrderLineCancelled(_)
             | OrderEvent::LinesCancelRefused(_)
+            | OrderEvent::ParcelResolved(_)
+            | OrderEvent::ParcelRefunded(_)
+            | OrderEvent::RestVoidRequested(_)
+            | OrderEvent::RestVoided(_)
             | OrderEvent::OrderHeld(_)
             | OrderEvent::OrderReleased(_)
             | OrderEvent::OrderNeedsAttention(_)
@@ -598,21 +620,12 @@ impl Order {
 
     /// Where the goods are.
     pub fn fulfilment(&self) -> Fulfilment {
-        let delivered = self.parcels().iter().any(|parcel| parcel.at == Whereabouts::Delivered);
-        if let Some(returns) = self.returns().filter(|returns| !returns.back.is_empty()) {
-            return if returns.is_all_back { Fulfilment::Returned } else { Fulfilment::PartiallyReturned };
-        }
-        match self.status {
-            Status::Delivered | Status::Completed => Fulfilment::Fulfilled,
-            Status::PartiallyShipped | Status::Shipped if delivered => Fulfilment::Partial,
-            Status::Pending
-            | Status::Confirmed
-            | Status::Processing
-            | Status::PartiallyShipped
-            | Status::Shipped
-            | Status::Rejected { .. }
-            | Status::Cancelled { .. } => Fulfilment::Unfulfilled,
-        }
+        let returns = self.returns().filter(|returns| !returns.back.is_empty());
+        Fulfilment::of(GoodsFacts {
+            sold: self.sold().0.iter().map(|(_, sold)| u64::from(*sold)).sum(),
+            handed_over: self.with_customer_or_carrier(),
+            all_back: returns.map(|returns| returns.is_all_back),
+        })
     }
 
     fn after_mut(&mut self) -> &mut After {

@@ -1,14 +1,12 @@
 //! The calls of a return: its stock, its money and its label.
-use super::answers::{given_back, label_issued, label_voided, released_pieces, silent};
-use super::{Effects, payment_id};
+use super::Effects;
+use super::answers::{label_issued, label_voided, released_pieces, silent};
 use crate::domain::Order;
-use crate::domain::order::Dispute;
 use crate::domain::returns::{Found, Grade, Return, ReturnEvent, Settlement, Whose};
 use crate::returns as saga;
 use souk_contracts::inventory::v1::{
     Grade as StockGrade, ReleaseRequest, RestockLine, RestockRequest, StockLine,
 };
-use souk_contracts::payment::v1::RefundRequest;
 use souk_contracts::shipping::v1::{CreateReturnLabelRequest, VoidReturnLabelRequest};
 use souk_eventstore::{EventStore, Expected, StreamId};
 use souk_kernel::Timestamp;
@@ -73,31 +71,10 @@ impl ReturnEffects {
         released_pieces(answer.map(|answer| answer.reservation))
     }
 
-    /// Gives the money back, unless the customer's bank wants it or has taken it: then it waits, or a person
-    /// decides.
     async fn refund(&self, cx: &Cx, whose: &Whose, settlement: &Settlement) -> Outcome {
-        if settlement.refund.minor_units() == 0 {
-            return Outcome::done();
-        }
-        let order = match self.store.state::<Order>(&StreamId::of::<Order>(whose.order_id)).await {
-            Ok(order) => order,
-            Err(error) => return Outcome::unknown(error),
-        };
-        match order.worst_dispute() {
-            Some(Dispute::Opened) => return Outcome::Waiting { on: "dispute".into() },
-            Some(Dispute::Lost) => return Outcome::refused("DISPUTE_LOST", "the bank gave the money back"),
-            Some(Dispute::Won) | None => {}
-        }
-        let refund_id = whose.return_id.to_string();
-        let request = RefundRequest {
-            payment_id: payment_id(whose.order_id),
-            refund_id: refund_id.clone(),
-            amount: Some(settlement.refund.into()),
-            reason: RETURNED.to_owned(),
-        };
-        let cx = self.effects.to(cx, "payment", &whose.subject);
-        let answer = self.effects.payment.refund(cx, request).await;
-        given_back(answer.map(|answer| answer.payment), &refund_id, settlement.refund)
+        let (order_id, name) = (whose.order_id, whose.return_id.to_string());
+        let (effects, refund) = (&self.effects, settlement.refund);
+        effects.give_back(cx, &self.store, order_id, &whose.subject, name, refund, RETURNED).await
     }
 
     async fn create_label(&self, cx: &Cx, whose: &Whose) -> Outcome {

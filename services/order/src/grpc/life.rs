@@ -3,7 +3,8 @@ use super::{Orders, caller, gone, origin, watch};
 use crate::domain::Errand;
 use crate::domain::errand::{self, Task};
 use crate::domain::order::{
-    self, ARRIVAL_TIMER, CUSTOMER_TIMER, Order, OrderEvent, RETURNS_TIMER, UNDO_TIMER, Windows,
+    self, ARRIVAL_TIMER, CUSTOMER_TIMER, Decision as Resolution, Order, OrderEvent, ParcelResolved,
+    RETURNS_TIMER, Resolve, UNDO_TIMER, Windows,
 };
 use crate::domain::returns::EXPIRY_TIMER;
 use crate::{place, proto};
@@ -92,6 +93,24 @@ impl Orders {
         self.answer(self.decide(origin(&cx, principal), order_id, decide).await?, order_id)
     }
 
+    /// Staff decides what becomes of a parcel that did not arrive.
+    pub(super) async fn resolve_parcel(
+        &self,
+        cx: Cx,
+        request: pb::ResolveParcelRequest,
+    ) -> Result<pb::Order, Error> {
+        let principal = cx.principal()?;
+        let asked = proto::resolve_parcel(&request)?;
+        let resolve = Resolve {
+            shipment_id: asked.shipment_id,
+            decision: asked.decision,
+            by: principal.subject.as_str().into(),
+            note: asked.note,
+        };
+        let decide = move |order: &Order, _| order::resolve(order, &resolve);
+        self.answer(self.decide(origin(&cx, principal), asked.order_id, decide).await?, asked.order_id)
+    }
+
     fn answer(&self, committed: Committed, order_id: OrderId) -> Result<pb::Order, Error> {
         let order = committed.state::<Order>(&StreamId::of::<Order>(order_id)).ok_or_else(gone)?;
         proto::order(&order).ok_or_else(gone)
@@ -154,7 +173,7 @@ fn due(order: &Order, kind: &str, now: Timestamp) -> Vec<OrderEvent> {
         CUSTOMER_TIMER => order::customer_late(order, now),
         UNDO_TIMER => order::undo_window_over(order),
         RETURNS_TIMER => order::return_window_over(order),
-        ARRIVAL_TIMER => order::arrival_check(order),
+        ARRIVAL_TIMER => order::looked_at(order),
         _ => Vec::new(),
     }
 }
@@ -184,6 +203,8 @@ fn errands(order: &Order, events: &[OrderEvent]) -> Vec<Task> {
     for event in events {
         match event {
             OrderEvent::OrderHeld(held) => tasks.push(Task::Hold { hold_id: held.hold_id.clone() }),
+            OrderEvent::ParcelResolved(resolved) => tasks.extend(refund_of(order, resolved)),
+            OrderEvent::RestVoidRequested(asked) => tasks.push(Task::VoidRest { amount: asked.amount }),
             // What ships nothing is not at shipping.
             OrderEvent::OrderReleased(_) if order.delivery().is_some() => {
                 tasks.extend(order.holds().iter().map(|hold_id| Task::Release { hold_id: hold_id.clone() }));
@@ -212,6 +233,8 @@ fn errands(order: &Order, events: &[OrderEvent]) -> Vec<Task> {
             | OrderEvent::OrderCompleted(_)
             | OrderEvent::OrderLineCancelled(_)
             | OrderEvent::LinesCancelRefused(_)
+            | OrderEvent::ParcelRefunded(_)
+            | OrderEvent::RestVoided(_)
             | OrderEvent::OrderNeedsAttention(_)
             | OrderEvent::ReturnOpened(_)
             | OrderEvent::GoodsReturned(_)
@@ -220,4 +243,14 @@ fn errands(order: &Order, events: &[OrderEvent]) -> Vec<Task> {
         }
     }
     tasks
+}
+
+/// What follows from staff's decision about a parcel.
+fn refund_of(order: &Order, resolved: &ParcelResolved) -> Option<Task> {
+    let lines = &order.parcel(&resolved.shipment_id)?.shipped.lines;
+    let restock = if resolved.came_back { lines.clone() } else { Arc::from([]) };
+    let (shipment_id, refund) = (resolved.shipment_id.clone(), resolved.refund);
+    Some(match resolved.decision {
+        Resolution::Refund => Task::RefundParcel { shipment_id, restock, refund },
+    })
 }

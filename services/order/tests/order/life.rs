@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Lines of the guest's cart: 500 for line 1, 99 for line 2, 250 for line 3; and 300 for shipping.
-const SHIPPED_TOTAL: i64 = 849 + 300;
-const ALL: [(u32, &str, u32); 3] = [(1, "A", 2), (2, "B", 1), (3, "A", 1)];
+pub(crate) const SHIPPED_TOTAL: i64 = 849 + 300;
+pub(crate) const ALL: [(u32, &str, u32); 3] = [(1, "A", 2), (2, "B", 1), (3, "A", 1)];
 
 fn key(key: &str) -> Arc<str> {
     Arc::from(key)
@@ -119,7 +119,7 @@ async fn ship_in_two(fate: Option<(usize, Fate)>, crash: bool) -> usize {
     assert!(shop.world.sold(SHIPPED_TOTAL));
     shop.parcel_is("Delivered", &order_id, "shp_1", 3).await;
     let order = shop.get(&order_id).await;
-    assert_eq!((order.status(), order.fulfilment()), (OrderStatus::Shipped, OrderFulfilment::Partial));
+    assert_eq!((order.status(), order.fulfilment()), (OrderStatus::Shipped, OrderFulfilment::Fulfilled));
     shop.parcel_is("Delivered", &order_id, "shp_2", 4).await;
     let order = shop.until(&order_id, |order| *order.status() == Status::Delivered).await;
     shop.check(&order_id, &order).await;
@@ -146,7 +146,7 @@ async fn two_parcels_are_booked_out_and_paid_for_one_by_one_whatever_befalls_the
 }
 
 /// Crashes while a call is held, if one is before `done`.
-async fn crash_when_held(shop: &mut Shop, order_id: &str, done: impl Fn(&Order) -> bool) {
+pub(crate) async fn crash_when_held(shop: &mut Shop, order_id: &str, done: impl Fn(&Order) -> bool) {
     let held = tokio::select! {
         () = shop.world.call_held() => true,
         _ = shop.until(order_id, done) => false,
@@ -292,63 +292,6 @@ async fn a_promise_of_money_that_is_refused_holds_the_order() {
     assert_eq!(shop.get(&order_id).await.attention_reasons, ["CAPTURE_REFUSED"]);
 }
 
-/// A sale that ships nothing, and whose promise of money has expired before it is taken; answers how many calls that
-/// took.
-async fn sell_after_expiry(fate: Option<(usize, Fate)>, crash: bool) -> usize {
-    let mut shop = Shop::open().await;
-    shop.world.books(|books| {
-        books.expired = true;
-        books.fates.extend(fate);
-    });
-    let order_id = shop.place_new().await.order_id;
-    if crash {
-        crash_when_held(&mut shop, &order_id, Order::is_over).await;
-    }
-    let over = shop.until_over(&order_id).await;
-    assert_eq!((over.label(), over.payment()), (Label::Confirmed, Payment::Captured), "{fate:?}");
-    assert!(shop.world.sold(849));
-    shop.world.books(|books| books.calls.len())
-}
-
-#[tokio::test]
-async fn a_sale_that_ships_nothing_asks_anew_for_an_expired_promise_by_the_same_way() {
-    let calls = sell_after_expiry(None, false).await;
-    assert_eq!(calls, 7, "reserve, authorize, commit, capture, get_payment, reauthorize, capture");
-    for number in 4..=calls {
-        for fate in [Fate::RequestLost, Fate::AnswerLost, Fate::Doubled] {
-            sell_after_expiry(Some((number, fate)), false).await;
-        }
-        for fate in [Fate::HeldBefore, Fate::HeldAfter] {
-            sell_after_expiry(Some((number, fate)), true).await;
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_sale_that_ships_nothing_is_held_for_staff_when_its_money_is_refused() {
-    let shop = Shop::open().await;
-    shop.world.books(|books| {
-        books.expired = true;
-        books.unwilling.insert("reauthorize");
-    });
-    let order_id = shop.place_new().await.order_id;
-    let order = shop.until(&order_id, Order::needs_attention).await;
-    shop.check(&order_id, &order).await;
-    assert_eq!((order.label(), order.payment()), (Label::OnHold, Payment::Failed));
-    assert_eq!(shop.get(&order_id).await.attention_reasons, ["CAPTURE_REFUSED"]);
-    let request = pb::ReleaseHoldRequest { order_id: order_id.clone(), reason: "a bill was sent".into() };
-    let released = shop.client().release_hold(shop.cx("stf_2", &["support"]), request).await;
-    assert_eq!(released.expect("allowed").order.expect("set").status(), OrderStatus::Confirmed);
-    let order = shop.until(&order_id, |order| order.holds().is_empty()).await;
-    shop.check(&order_id, &order).await;
-    shop.cancel(&order_id, "cancel-1").await.expect("nobody pays for it: it can be cancelled");
-    let over = shop.until_over(&order_id).await;
-    assert_eq!((over.label(), over.payment()), (Label::Cancelled, Payment::Voided));
-    assert!(shop.world.keeps_nothing());
-    let told = shop.world.books(|books| books.calls.contains(&"release_hold"));
-    assert!(!told, "shipping does not know of it");
-}
-
 #[tokio::test]
 async fn a_lost_parcel_calls_a_person_and_support_sees_to_it() {
     let shop = Shop::open().await;
@@ -487,7 +430,7 @@ async fn a_cancel_while_shipping_is_being_told_wins_or_loses_as_a_whole() {
 
 // ---- The customer's turn ----
 
-fn payment_id(order_id: &str) -> String {
+pub(crate) fn payment_id(order_id: &str) -> String {
     PaymentId::from_uuid(order_id.parse::<OrderId>().expect("an id").uuid()).to_string()
 }
 
@@ -691,7 +634,12 @@ async fn staff_sees_an_order_as_it_was() {
 
 // ---- Lines ----
 
-async fn cancel_lines(shop: &Shop, order_id: &str, line: u32, quantity: u32) -> Result<pb::Order, Error> {
+pub(crate) async fn cancel_lines(
+    shop: &Shop,
+    order_id: &str,
+    line: u32,
+    quantity: u32,
+) -> Result<pb::Order, Error> {
     let request = pb::CancelLinesRequest {
         order_id: order_id.to_owned(),
         cancel_id: "c-1".to_owned(),

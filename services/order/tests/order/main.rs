@@ -4,6 +4,7 @@ mod doubles;
 mod life;
 mod messages;
 mod orders;
+mod parcels;
 mod returns;
 mod sagas;
 mod shop;

@@ -2,9 +2,11 @@
 //! disputes, and what a person is called for.
 use super::returns::Returns;
 use super::{
-    CAPTURE_REFUSED, Dispute, ERRAND_STUCK, OrderEvent, ParcelShipped, Remainder, SAGA_STUCK, Whereabouts,
+    CAPTURE_REFUSED, Dispute, ERRAND_STUCK, NOT_ARRIVED, OrderEvent, ParcelResolved, ParcelShipped, Pieces,
+    Remainder, SAGA_STUCK, ShippedLine, Whereabouts,
 };
 use crate::place;
+use crate::void_rest::REST;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -14,6 +16,36 @@ pub struct Parcel {
     pub shipped: Arc<ParcelShipped>,
     pub at: Whereabouts,
     pub is_paid: bool,
+    /// What staff decided about it, where it did not arrive.
+    pub resolved: Option<Arc<ParcelResolved>>,
+    /// Whether that is done.
+    pub is_settled: bool,
+}
+
+impl Parcel {
+    /// Whether nothing is waited for any more: it has arrived, or what was decided about it is done.
+    pub fn is_over(&self) -> bool {
+        self.at == Whereabouts::Delivered || self.is_settled
+    }
+
+    /// What was in it.
+    pub fn pieces(&self) -> Arc<[Pieces]> {
+        let pieces =
+            |line: &ShippedLine| Pieces { line: line.line, sku: line.sku.clone(), quantity: line.quantity };
+        self.shipped.lines.iter().map(pieces).collect()
+    }
+}
+
+/// What becomes of money that was promised for pieces which were called off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Rest {
+    /// There is none, or it is too early to give it up.
+    #[default]
+    Kept,
+    /// It is being given up.
+    Asked,
+    /// It is given up.
+    Voided,
 }
 
 /// What only an order has that is shipped, or that was changed. Shared, because most states never have it.
@@ -27,6 +59,8 @@ pub(super) struct After {
     /// Pieces that are being called off, by the cancel's id; `true` when that is decided.
     pub(super) line_cancels: BTreeMap<Arc<str>, bool>,
     pub(super) captured_minor: i64,
+    /// What is promised beyond that is being given up, or was.
+    pub(super) rest: Rest,
     pub(super) holds: Vec<Arc<str>>,
     pub(super) holds_ever: u32,
     pub(super) capture_refused: bool,
@@ -40,10 +74,26 @@ impl After {
         match event {
             OrderEvent::ParcelShipped(shipped) => {
                 let shipped = shipped.clone();
-                self.parcels.push(Parcel { shipped, at: Whereabouts::HandedOver, is_paid: false });
+                let at = Whereabouts::HandedOver;
+                self.parcels.push(Parcel { shipped, at, is_paid: false, resolved: None, is_settled: false });
             }
             OrderEvent::ParcelMoved(moved) => {
                 self.parcel_mut(&moved.shipment_id).into_iter().for_each(|parcel| parcel.at = moved.to);
+                if moved.to.is_found() {
+                    self.found(&moved.shipment_id);
+                }
+            }
+            OrderEvent::ParcelResolved(resolved) => {
+                let parcel = self.parcel_mut(&resolved.shipment_id).into_iter();
+                parcel.for_each(|parcel| parcel.resolved = Some(resolved.clone()));
+                self.found(&resolved.shipment_id);
+                self.returns.evolve(event);
+            }
+            OrderEvent::ParcelRefunded(refunded) => {
+                let parcel = self.parcel_mut(&refunded.shipment_id).into_iter();
+                parcel.for_each(|parcel| parcel.is_settled = true);
+                self.returns.evolve(event);
+                self.settled(&refunded.shipment_id);
             }
             OrderEvent::ParcelPaid(paid) => {
                 self.parcel_mut(&paid.shipment_id).into_iter().for_each(|parcel| parcel.is_paid = true);
@@ -66,6 +116,11 @@ impl After {
             OrderEvent::LinesCancelRefused(refused) => {
                 self.line_cancels.insert(refused.cancel_id.clone(), true);
                 self.settled(&refused.cancel_id);
+            }
+            OrderEvent::RestVoidRequested(_) => self.rest = Rest::Asked,
+            OrderEvent::RestVoided(_) => {
+                self.rest = Rest::Voided;
+                self.settled(REST);
             }
             OrderEvent::OrderHeld(held) => {
                 self.capture_refused |= held.reason == CAPTURE_REFUSED;
@@ -110,6 +165,12 @@ impl After {
 
     fn parcel_mut(&mut self, shipment_id: &str) -> Option<&mut Parcel> {
         self.parcels.iter_mut().find(|parcel| *parcel.shipped.shipment_id == *shipment_id)
+    }
+
+    /// Nobody has to see to where this parcel is any more.
+    fn found(&mut self, shipment_id: &str) {
+        let is_about = |what: &str, reason: &str| what == shipment_id && NOT_ARRIVED.contains(&reason);
+        self.attention.retain(|(what, reason)| !is_about(what, reason));
     }
 
     /// Whatever stood still about this goes on.

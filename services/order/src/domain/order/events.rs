@@ -203,11 +203,67 @@ pub enum Whereabouts {
     ReturnedToSender,
 }
 
+impl Whereabouts {
+    /// Whether a parcel that may have been lost is there again: with the customer, or in the house.
+    pub fn is_found(self) -> bool {
+        match self {
+            Whereabouts::Delivered | Whereabouts::ReturnedToSender => true,
+            Whereabouts::HandedOver
+            | Whereabouts::InTransit
+            | Whereabouts::DeliveryFailed
+            | Whereabouts::Lost => false,
+        }
+    }
+}
+
 /// The money of a parcel was taken.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ParcelPaid {
     pub shipment_id: Arc<str>,
     pub amount: Money,
+}
+
+/// Staff decided what becomes of a parcel that did not arrive.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ParcelResolved {
+    pub shipment_id: Arc<str>,
+    pub decision: Decision,
+    pub by: Arc<str>,
+    /// Why, in the words of staff.
+    pub note: String,
+    /// What was in it.
+    pub pieces: Arc<[Pieces]>,
+    /// What they are worth, before the fee.
+    pub worth: Money,
+    /// What is given back.
+    pub refund: Money,
+    /// The original shipping is in it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub with_shipping: bool,
+    /// The carrier brought it back; otherwise nobody has it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub came_back: bool,
+    /// Nothing of the order stays with the customer.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub is_all: bool,
+}
+
+/// What staff does about a parcel that did not arrive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decision {
+    /// What it is worth is given back.
+    Refund,
+}
+
+/// What was decided about a parcel is done.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ParcelRefunded {
+    pub order_id: OrderId,
+    pub subject: Arc<str>,
+    pub shipment_id: Arc<str>,
+    /// Nothing, where a person settled it in another way.
+    pub refund: Money,
 }
 
 /// The customer's bank took the money back, or what came of it.
@@ -282,6 +338,20 @@ pub struct LinesCancelRefused {
     pub cancel_id: Arc<str>,
     /// A stable code.
     pub reason: String,
+}
+
+/// All that is sold has left and is paid for, and pieces were called off: what is promised beyond that is to be
+/// given up.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RestVoidRequested {
+    /// How much less the order costs than was promised.
+    pub amount: Money,
+}
+
+/// Nothing is promised any more beyond what was taken.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RestVoided {
+    pub amount: Money,
 }
 
 /// It stays in the house.

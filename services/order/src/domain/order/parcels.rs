@@ -2,11 +2,13 @@
 //! are called off before they are packed.
 use super::commands::visible;
 use super::{
-    LinesCancelRequested, Order, OrderDelivered, OrderEvent, OrderNeedsAttention, ParcelMoved, ParcelShipped,
-    Pieces, ShippedLine, Status, Whereabouts,
+    LOST_PARCEL_ARRIVED, LinesCancelRequested, Order, OrderCompleted, OrderDelivered, OrderEvent,
+    OrderNeedsAttention, ParcelMoved, ParcelShipped, Pieces, Rest, RestVoidRequested, ShippedLine, Status,
+    Whereabouts,
 };
 use crate::domain::{Caller, Line};
 use souk_contracts::terms::Quantity;
+use souk_decider::Aggregate;
 use souk_kernel::{Money, Rejection};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,6 +16,9 @@ use std::sync::Arc;
 /// What called a person: a parcel did not arrive.
 pub const SHIPMENT_LOST: &str = "SHIPMENT_LOST";
 pub const SHIPMENT_RETURNED: &str = "SHIPMENT_RETURNED_TO_SENDER";
+
+/// Why a person is called to a parcel until it is found or decided about.
+pub const NOT_ARRIVED: [&str; 2] = [SHIPMENT_LOST, SHIPMENT_RETURNED];
 
 /// Pieces by line number.
 pub type Lines = BTreeMap<u32, u32>;
@@ -81,6 +86,31 @@ impl Order {
         shipped
     }
 
+    /// Whether everything that is still sold has left, and every parcel is paid for.
+    pub fn is_shipped_and_paid(&self) -> bool {
+        let parcels = self.parcels();
+        !parcels.is_empty() && self.is_all(&self.shipped()) && parcels.iter().all(|parcel| parcel.is_paid)
+    }
+
+    /// What becomes of money that was promised for pieces which were called off.
+    pub fn rest(&self) -> Rest {
+        self.after.as_ref().map_or(Rest::Kept, |after| after.rest)
+    }
+
+    /// What was promised for pieces that were called off, once nothing more will be taken; nothing when it is being
+    /// given up already.
+    fn rest_to_void(&self) -> Option<Money> {
+        let rest = self.agreed_total()?.minus(self.total()?).ok()?;
+        (self.is_shipped_and_paid() && self.rest() == Rest::Kept && rest.minor_units() > 0).then_some(rest)
+    }
+
+    /// Whether parcels that leave now may not use up what was promised: pieces are called off, or perhaps.
+    pub fn may_leave_rest(&self) -> bool {
+        self.after.as_ref().is_some_and(|after| {
+            !after.cancelled.is_empty() || after.line_cancels.values().any(|decided| !decided)
+        })
+    }
+
     /// Whether these pieces are all that is still sold.
     pub(super) fn is_all(&self, pieces: &Lines) -> bool {
         self.sold().0.iter().all(|(line, left)| pieces.get(&line.line).copied().unwrap_or(0) >= *left)
@@ -134,6 +164,8 @@ pub fn moved(order: &Order, shipment_id: &str, to: Whereabouts) -> Vec<OrderEven
     let (order_id, subject) = (placed.order_id, placed.subject.clone());
     let mut events = vec![OrderEvent::ParcelMoved(ParcelMoved { shipment_id: shipment_id.clone(), to })];
     let calls_a_person = match to {
+        // What was given up turns up: nothing more is given back, and a person decides about the goods.
+        _ if parcel.resolved.is_some() => to.is_found().then_some(LOST_PARCEL_ARRIVED),
         Whereabouts::Lost => Some(SHIPMENT_LOST),
         Whereabouts::ReturnedToSender => Some(SHIPMENT_RETURNED),
         Whereabouts::HandedOver
@@ -146,26 +178,34 @@ pub fn moved(order: &Order, shipment_id: &str, to: Whereabouts) -> Vec<OrderEven
         let needs = OrderNeedsAttention { order_id, subject: subject.clone(), reason, about };
         events.push(OrderEvent::OrderNeedsAttention(needs));
     }
-    let has_arrived = |parcel: &super::Parcel| {
-        parcel.at == Whereabouts::Delivered
-            || (to == Whereabouts::Delivered && parcel.shipped.shipment_id == shipment_id)
-    };
-    events.extend(delivered(order, has_arrived));
+    let mut after = order.clone();
+    events.iter().for_each(|event| after.evolve(event));
+    events.extend(delivered(&after));
     events
 }
 
-/// Pieces were called off while parcels were on their way: perhaps nothing is left to wait for.
-pub fn arrival_check(order: &Order) -> Vec<OrderEvent> {
-    delivered(order, |parcel| parcel.at == Whereabouts::Delivered).into_iter().collect()
+/// Something was settled beside the order: perhaps nothing is left to wait for, or to be paid.
+pub fn looked_at(order: &Order) -> Vec<OrderEvent> {
+    let rest = order.rest_to_void().map(|amount| OrderEvent::RestVoidRequested(RestVoidRequested { amount }));
+    rest.into_iter().chain(delivered(order)).collect()
 }
 
-fn delivered(order: &Order, has_arrived: impl Fn(&super::Parcel) -> bool) -> Option<OrderEvent> {
+/// Nothing is waited for any more. An order of which nothing arrived, since all of it was given up, has no time for
+/// returns.
+fn delivered(order: &Order) -> Option<OrderEvent> {
     let placed = order.placed.as_ref()?;
     let is_under_way = matches!(order.status, Status::PartiallyShipped | Status::Shipped);
     let all_left = is_under_way && order.is_all(&order.shipped());
+    if !all_left || !order.parcels().iter().all(super::Parcel::is_over) {
+        return None;
+    }
     let (order_id, subject) = (placed.order_id, placed.subject.clone());
-    (all_left && order.parcels().iter().all(has_arrived))
-        .then_some(OrderEvent::OrderDelivered(OrderDelivered { order_id, subject }))
+    let any_arrived = order.parcels().iter().any(|parcel| parcel.at == Whereabouts::Delivered);
+    Some(if any_arrived {
+        OrderEvent::OrderDelivered(OrderDelivered { order_id, subject })
+    } else {
+        OrderEvent::OrderCompleted(OrderCompleted { order_id, subject })
+    })
 }
 
 impl Order {

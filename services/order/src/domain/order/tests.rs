@@ -8,6 +8,7 @@ use crate::{cancel as cancelling, fulfil, place as placing_saga};
 use souk_saga::{Direction, Phase};
 
 mod life;
+mod undelivered;
 
 fn apply(order: &Order, events: &[OrderEvent]) -> Order {
     let mut after = order.clone();
