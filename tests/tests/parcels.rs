@@ -9,6 +9,7 @@ in_every_shape!(
     what_was_promised_for_a_line_called_off_is_given_up,
     a_lost_parcel_is_refunded_once_as_staff_decides,
     what_the_carrier_brings_back_is_in_stock_again_and_refunded_less_a_fee,
+    a_lost_parcel_is_sent_again_while_the_stock_lasts,
     what_is_sold_before_it_is_there_waits_ships_and_is_paid_for,
 );
 
@@ -148,4 +149,31 @@ async fn what_is_sold_before_it_is_there_waits_ships_and_is_paid_for(house: &Hou
     guest.order_paid(&order, "CAPTURED").await;
     house.comes_to(&guest, &order, "DELIVERED").await;
     assert_eq!(house.stock("LAMP").await, (2, 0));
+}
+
+async fn a_lost_parcel_is_sent_again_while_the_stock_lasts(house: &House) {
+    let (guest, order) = shipped_order(house, "said_lost").await;
+    let lost = parcel_comes_to(house, &guest, &order, "LOST").await;
+    let (path, support) = (resolve_path(&lost), house.staff(Role::Support));
+    let again = json!({"decision": "PARCEL_DECISION_RESEND", "reason": "the customer still wants it"});
+    let resolved = support.post(&path, &again).expect(202).await["order"].clone();
+    assert_eq!(resolved["shipments"][0]["settled"], true, "{resolved}");
+    assert_eq!(house.stock("LAMP").await, (8, 2), "two more are promised");
+    let parcels = house.parcels(&order).await;
+    let second = parcels.iter().find(|parcel| parcel["shipmentId"] != lost["shipments"][0]["shipmentId"]);
+    house.hands_over(second.expect("there is another parcel")).await;
+    let look = async || {
+        house.advance(Duration::from_secs(61));
+        Some(guest.order(&order).await).filter(|order| order["shipments"][1]["status"] == "LOST")
+    };
+    let lost = eventually("that is lost, too", look).await;
+    assert_eq!(lost["shipments"][1]["insteadOf"], lost["shipments"][0]["shipmentId"]);
+    assert_eq!(payment(house, &order).await["captured"], order["total"], "for nothing");
+    assert_eq!((house.stock("LAMP").await, house.stock("RUG").await), ((6, 0), (8, 0)));
+    let lost_again = json!({"orderId": order["orderId"], "shipments": [lost["shipments"][1]]});
+    let refund = json!({"decision": "PARCEL_DECISION_REFUND", "reason": "it is lost twice"});
+    support.post(&resolve_path(&lost_again), &refund).expect(202).await;
+    let refunded = guest.order_paid(&order, "REFUNDED").await;
+    assert_eq!(refunded["fulfilment"], "ORDER_FULFILMENT_UNFULFILLED");
+    house.comes_to(&guest, &order, "COMPLETED").await;
 }

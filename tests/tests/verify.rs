@@ -197,6 +197,7 @@ const FAKES: &[(&str, &str, Fake)] = &[
             with_shipping: true,
             came_back: false,
             is_all: true,
+            resend_id: None,
         })));
     }),
     ("V9", "an order whose time for returns never ends", |facts, _| facts.order_timers.clear()),

@@ -5,6 +5,7 @@
 mod answers;
 mod errands;
 mod pricing;
+mod resend;
 mod returns;
 
 pub use errands::ErrandEffects;
@@ -388,6 +389,7 @@ impl Effects {
             order_id: placed.order_id.to_string(),
             rate_id: delivery.rate_id.to_string(),
             lines: to_ship(order, reservation),
+            ..CreateFulfilmentRequest::default()
         };
         let answer = self.shipping.create_fulfilment(self.to(cx, "shipping", &placed.subject), request).await;
         created(answer.map(|answer| answer.fulfilment), order.cancel_asked())

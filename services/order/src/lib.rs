@@ -17,6 +17,7 @@ pub mod proto;
 pub mod published;
 pub mod reactions;
 pub mod refund_parcel;
+pub mod resend_parcel;
 pub mod returns;
 pub mod views;
 pub mod void_rest;

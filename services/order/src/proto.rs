@@ -279,8 +279,9 @@ pub fn resolve_parcel(request: &pb::ResolveParcelRequest) -> Result<ParcelDecisi
     let shipment_id = text(&mut invalid, "shipmentId", &request.shipment_id, 1..=SHIPMENT_CHARS_MAX);
     let decision = match pb::ParcelDecision::try_from(request.decision) {
         Ok(pb::ParcelDecision::Refund) => Some(Decision::Refund),
+        Ok(pb::ParcelDecision::Resend) => Some(Decision::Resend),
         Ok(pb::ParcelDecision::Unspecified) | Err(_) => {
-            invalid.add("decision", "must be PARCEL_DECISION_REFUND");
+            invalid.add("decision", "must be PARCEL_DECISION_REFUND or PARCEL_DECISION_RESEND");
             None
         }
     };
@@ -473,11 +474,18 @@ fn shipment(parcel: &Parcel) -> pb::OrderShipment {
         paid: parcel.is_paid,
         decision: match parcel.resolved.as_ref().map(|resolved| resolved.decision) {
             Some(Decision::Refund) => pb::ParcelDecision::Refund,
+            Some(Decision::Resend) => pb::ParcelDecision::Resend,
             None => pb::ParcelDecision::Unspecified,
         }
         .into(),
         refund: parcel.resolved.as_ref().map(|resolved| resolved.refund.into()),
         settled: parcel.is_settled,
+        instead_of: parcel
+            .shipped
+            .again
+            .as_ref()
+            .map(|again| again.instead_of.to_string())
+            .unwrap_or_default(),
     }
 }
 

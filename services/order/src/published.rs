@@ -106,6 +106,8 @@ fn public(event: &OrderEvent) -> Option<PublicEvent> {
         | OrderEvent::PaymentDisputed(_)
         | OrderEvent::LinesCancelRequested(_)
         | OrderEvent::LinesCancelRefused(_)
+        | OrderEvent::ParcelResent(_)
+        | OrderEvent::ResendRefused(_)
         | OrderEvent::ParcelResolved(_)
         | OrderEvent::ParcelRefunded(_)
         | OrderEvent::RestVoidRequested(_)

@@ -1,8 +1,9 @@
 //! The read models: the list of orders by subject, quotes by external reference, and the sagas' table.
 use crate::domain::errand::{Errand, ErrandEvent};
 use crate::domain::order::{
-    Awaits, CAPTURE_REFUSED, Dispute, ERRAND_STUCK, Fulfilment, GoodsFacts, Label, MoneyFacts, NOT_ARRIVED,
-    Obstacles, Order, OrderEvent, OrderPlaced, Payment, Pieces, SAGA_STUCK, ends_wait, money_moved,
+    Awaits, CAPTURE_REFUSED, Decision, Dispute, ERRAND_STUCK, Fulfilment, GoodsFacts, Label, MoneyFacts,
+    NOT_ARRIVED, Obstacles, Order, OrderEvent, OrderPlaced, Payment, Pieces, SAGA_STUCK, SHIPMENT_LOST,
+    ends_wait, money_moved,
 };
 use crate::domain::quote::{Quote, QuoteEvent};
 use crate::domain::returns::{Return, ReturnEvent};
@@ -134,6 +135,8 @@ fn project_sagas(recorded: &Recorded, out: &mut Vec<Statement>) {
             | OrderEvent::LinesCancelRequested(_)
             | OrderEvent::OrderLineCancelled(_)
             | OrderEvent::LinesCancelRefused(_)
+            | OrderEvent::ParcelResent(_)
+            | OrderEvent::ResendRefused(_)
             | OrderEvent::ParcelResolved(_)
             | OrderEvent::ParcelRefunded(_)
             | OrderEvent::RestVoidRequested(_)
@@ -201,6 +204,8 @@ fn project_orders(recorded: &Recorded, out: &mut Vec<Statement>) {
         | OrderEvent::LinesCancelRequested(_)
         | OrderEvent::OrderLineCancelled(_)
         | OrderEvent::LinesCancelRefused(_)
+        | OrderEvent::ParcelResent(_)
+        | OrderEvent::ResendRefused(_)
         | OrderEvent::ParcelResolved(_)
         | OrderEvent::ParcelRefunded(_)
         | OrderEvent::RestVoidRequested(_)
@@ -236,33 +241,14 @@ fn project_after(recorded: &Recorded, event: &OrderEvent, out: &mut Vec<Statemen
     let id = recorded.stream.id();
     let at = |sql| Statement::new(sql).arg(id).arg(recorded.version);
     let settled = |about: &str| Statement::new(CALL_NO_MORE).arg(id).arg(about).arg(ERRAND_STUCK);
-    let found =
-        |about: &str| NOT_ARRIVED.map(|reason| Statement::new(CALL_NO_MORE).arg(id).arg(about).arg(reason));
     match event {
-        OrderEvent::ParcelShipped(shipped) => {
-            let status = if shipped.is_last { "SHIPPED" } else { "PARTIALLY_SHIPPED" };
-            let pieces: i64 = shipped.lines.iter().map(|line| i64::from(line.quantity.get())).sum();
-            out.push(at(HAND_OVER).arg(status).arg(pieces));
-        }
-        OrderEvent::ParcelMoved(moved) => {
-            out.push(at(MOVE_ON));
-            out.extend(moved.to.is_found().then(|| found(&moved.shipment_id)).into_iter().flatten());
-        }
-        OrderEvent::ParcelResolved(resolved) => {
-            let lost = |part: &Pieces| if resolved.came_back { 0 } else { i64::from(part.quantity.get()) };
-            out.push(at(LOSE).arg(resolved.pieces.iter().map(lost).sum::<i64>()));
-            let back = if resolved.came_back { 1i64 + i64::from(resolved.is_all) } else { 0 };
-            out.push(at(BACK).arg(back));
-            out.extend(found(&resolved.shipment_id));
-        }
-        OrderEvent::ParcelRefunded(refunded) => {
-            out.push(at(GIVE_BACK).arg(refunded.refund.minor_units()));
-            out.push(settled(&refunded.shipment_id));
-        }
-        OrderEvent::ParcelPaid(paid) => {
-            out.push(at(PAY).arg(paid.amount.minor_units()));
-            out.push(settled(&paid.shipment_id));
-        }
+        OrderEvent::ParcelShipped(_)
+        | OrderEvent::ParcelMoved(_)
+        | OrderEvent::ParcelResolved(_)
+        | OrderEvent::ParcelResent(_)
+        | OrderEvent::ResendRefused(_)
+        | OrderEvent::ParcelRefunded(_)
+        | OrderEvent::ParcelPaid(_) => project_parcel(recorded, event, out),
         OrderEvent::PaymentDisputed(disputed) => out.push(at(DISPUTE).arg(match disputed.dispute {
             Dispute::Opened => 1i64,
             Dispute::Won => -1,
@@ -311,6 +297,76 @@ fn project_after(recorded: &Recorded, event: &OrderEvent, out: &mut Vec<Statemen
         | OrderEvent::OrderCompleted(_)
         | OrderEvent::LinesCancelRequested(_)
         | OrderEvent::RestVoidRequested(_) => {}
+    }
+}
+
+/// What becomes of a parcel.
+fn project_parcel(recorded: &Recorded, event: &OrderEvent, out: &mut Vec<Statement>) {
+    let id = recorded.stream.id();
+    let at = |sql| Statement::new(sql).arg(id).arg(recorded.version);
+    let settled = |about: &str| Statement::new(CALL_NO_MORE).arg(id).arg(about).arg(ERRAND_STUCK);
+    let found =
+        |about: &str| NOT_ARRIVED.map(|reason| Statement::new(CALL_NO_MORE).arg(id).arg(about).arg(reason));
+    match event {
+        OrderEvent::ParcelShipped(shipped) => {
+            let status = if shipped.is_last { "SHIPPED" } else { "PARTIALLY_SHIPPED" };
+            let pieces: i64 = shipped.lines.iter().map(|line| i64::from(line.quantity.get())).sum();
+            // What is sent again had left before.
+            out.push(match shipped.again {
+                None => at(HAND_OVER).arg(status).arg(pieces),
+                Some(_) => at(MOVE_ON),
+            });
+        }
+        OrderEvent::ParcelMoved(moved) => {
+            out.push(at(MOVE_ON));
+            out.extend(moved.to.is_found().then(|| found(&moved.shipment_id)).into_iter().flatten());
+        }
+        OrderEvent::ParcelResolved(resolved) => {
+            let is_lost = !resolved.came_back && resolved.decision == Decision::Refund;
+            let lost = |part: &Pieces| if !is_lost { 0 } else { i64::from(part.quantity.get()) };
+            out.push(at(LOSE).arg(resolved.pieces.iter().map(lost).sum::<i64>()));
+            let back = if resolved.came_back { 1i64 + i64::from(resolved.is_all) } else { 0 };
+            out.push(at(BACK).arg(back));
+            out.extend(found(&resolved.shipment_id));
+        }
+        OrderEvent::ParcelResent(resent) => out.extend([at(MOVE_ON), settled(&resent.shipment_id)]),
+        OrderEvent::ResendRefused(refused) => {
+            let lost = Statement::new(CALL).arg(id).arg(&refused.shipment_id).arg(SHIPMENT_LOST);
+            out.extend([at(MOVE_ON), settled(&refused.shipment_id), lost]);
+        }
+        OrderEvent::ParcelRefunded(refunded) => {
+            let give_back = at(GIVE_BACK).arg(refunded.refund.minor_units());
+            out.extend([give_back, settled(&refunded.shipment_id)]);
+        }
+        OrderEvent::ParcelPaid(paid) => {
+            out.push(at(PAY).arg(paid.amount.minor_units()));
+            out.push(settled(&paid.shipment_id));
+        }
+        OrderEvent::OrderPlaced(_)
+        | OrderEvent::SagaMoved(_)
+        | OrderEvent::OrderAwaitingCustomer(_)
+        | OrderEvent::RemainderAccepted(_)
+        | OrderEvent::OrderConfirmed(_)
+        | OrderEvent::OrderRejected(_)
+        | OrderEvent::CancelRequested(_)
+        | OrderEvent::CancelRefused(_)
+        | OrderEvent::OrderCancelled(_)
+        | OrderEvent::OrderProcessingStarted(_)
+        | OrderEvent::PaymentDisputed(_)
+        | OrderEvent::OrderDelivered(_)
+        | OrderEvent::OrderCompleted(_)
+        | OrderEvent::LinesCancelRequested(_)
+        | OrderEvent::OrderLineCancelled(_)
+        | OrderEvent::LinesCancelRefused(_)
+        | OrderEvent::OrderHeld(_)
+        | OrderEvent::OrderReleased(_)
+        | OrderEvent::OrderNeedsAttention(_)
+        | OrderEvent::ReturnOpened(_)
+        | OrderEvent::GoodsReturned(_)
+        | OrderEvent::ReturnRefunded(_)
+        | OrderEvent::ReturnClosed(_)
+        | OrderEvent::RestVoidRequested(_)
+        | OrderEvent::RestVoided(_) => {}
     }
 }
 

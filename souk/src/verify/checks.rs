@@ -194,8 +194,10 @@ fn came_to_nothing(facts: &Facts) -> Vec<String> {
 }
 
 fn orphans(facts: &Facts) -> Vec<String> {
+    let sent_again = sales::sent_again(facts);
     let stock = facts.reservations.iter().filter(|(id, (reservation, _))| {
-        let has_order = id.parse().is_ok_and(|id: OrderId| facts.orders.contains_key(&id));
+        let has_order =
+            id.parse().is_ok_and(|id: OrderId| facts.orders.contains_key(&id) || sent_again.contains(&id));
         sales::held(reservation) > 0 && !has_order
     });
     let stock = stock.map(|(id, _)| format!("reservation {id} has no order"));

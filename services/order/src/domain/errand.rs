@@ -4,7 +4,7 @@
 use crate::domain::order::{
     ERRAND_STUCK, OrderEvent, OrderNeedsAttention, Pieces, ShippedLine, capture_refused,
 };
-use crate::{cancel_lines, dispatch, hold, refund_parcel, void_rest};
+use crate::{cancel_lines, dispatch, hold, refund_parcel, resend_parcel, void_rest};
 use serde::{Deserialize, Serialize};
 use souk_contracts::terms::OrderId;
 use souk_decider::{Aggregate, stored_events};
@@ -42,6 +42,9 @@ pub enum Task {
         /// More was promised than the parcels of the order cost, or may have been.
         #[serde(default, skip_serializing_if = "is_false")]
         may_leave_rest: bool,
+        /// Where its stock is reserved under another name than the order's: it is sent again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        resend_id: Option<OrderId>,
     },
     /// Shipping is to keep the order in the house.
     Hold { hold_id: Arc<str> },
@@ -53,6 +56,8 @@ pub enum Task {
     VoidRest { amount: Money },
     /// A parcel did not arrive: what came back of it is booked in, and its money is given back.
     RefundParcel { shipment_id: Arc<str>, restock: Arc<[ShippedLine]>, refund: Money },
+    /// The pieces of a lost parcel are sent again.
+    ResendParcel { shipment_id: Arc<str>, resend_id: OrderId, pieces: Arc<[Pieces]> },
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
@@ -70,15 +75,16 @@ impl Task {
             Task::CancelLines { .. } => cancel_lines::definition(),
             Task::VoidRest { .. } => void_rest::definition(),
             Task::RefundParcel { .. } => refund_parcel::definition(),
+            Task::ResendParcel { .. } => resend_parcel::definition(),
         }
     }
 
     /// What a person is told that it is about.
     pub fn about(&self) -> Arc<str> {
         match self {
-            Task::Dispatch { shipment_id, .. } | Task::RefundParcel { shipment_id, .. } => {
-                shipment_id.clone()
-            }
+            Task::Dispatch { shipment_id, .. }
+            | Task::RefundParcel { shipment_id, .. }
+            | Task::ResendParcel { shipment_id, .. } => shipment_id.clone(),
             Task::Hold { hold_id } | Task::Release { hold_id } => hold_id.clone(),
             Task::CancelLines { cancel_id, .. } => cancel_id.clone(),
             Task::VoidRest { .. } => void_rest::REST.into(),
@@ -94,6 +100,7 @@ impl Task {
             Task::CancelLines { cancel_id, .. } => format!("{order_id}.cancel.{cancel_id}"),
             Task::VoidRest { .. } => format!("{order_id}.void.{}", void_rest::REST),
             Task::RefundParcel { shipment_id, .. } => format!("{order_id}.refund.{shipment_id}"),
+            Task::ResendParcel { resend_id, .. } => format!("{order_id}.resend.{resend_id}"),
         }
     }
 }
@@ -103,6 +110,8 @@ impl Task {
 pub struct Errand {
     opened: Option<Arc<ErrandOpened>>,
     saga: Progress,
+    /// The detail of the last refusal.
+    refusal: String,
 }
 
 impl Aggregate for Errand {
@@ -112,7 +121,12 @@ impl Aggregate for Errand {
     fn evolve(&mut self, event: &ErrandEvent) {
         match event {
             ErrandEvent::ErrandOpened(opened) => self.opened = Some(opened.clone()),
-            ErrandEvent::ErrandMoved(moved) => self.saga.evolve(moved),
+            ErrandEvent::ErrandMoved(moved) => {
+                if let Event::StepRefused { detail, .. } = moved {
+                    self.refusal.clone_from(detail);
+                }
+                self.saga.evolve(moved);
+            }
         }
     }
 }
@@ -156,6 +170,7 @@ pub fn record(errand: &Errand, intent: &Intent, outcome: &Outcome, attempt: u32)
         Task::CancelLines { .. } => cancel_lines::never_back(intent, outcome),
         Task::VoidRest { .. } => void_rest::never_back(outcome),
         Task::RefundParcel { .. } => refund_parcel::never_back(intent, outcome),
+        Task::ResendParcel { .. } => resend_parcel::never_back(intent, outcome),
         Task::Hold { .. } | Task::Release { .. } => hold::never_back(outcome),
     };
     with_consequences(errand, errand.saga.record(opened.task.definition(), intent, &outcome, attempt))
@@ -168,9 +183,13 @@ pub fn with_consequences(errand: &Errand, moves: Vec<Event>) -> Recorded {
     moves.iter().for_each(|moved| progress.evolve(moved));
     let by_hand = progress.was_settled_by_hand();
     let was_held = errand.saga.standing(dispatch::CAPTURE) == Standing::Refused;
+    let mut detail = errand.refusal.clone();
     let mut recorded = Recorded::default();
     for moved in &moves {
-        let (to_order, next) = consequence(opened, moved, by_hand, was_held);
+        if let Event::StepRefused { detail: refusal, .. } = moved {
+            detail.clone_from(refusal);
+        }
+        let (to_order, next) = consequence(opened, moved, &Told { by_hand, was_held, detail: &detail });
         recorded.to_order.extend(to_order);
         recorded.next = next.or(recorded.next);
     }
@@ -178,12 +197,20 @@ pub fn with_consequences(errand: &Errand, moves: Vec<Event>) -> Recorded {
     recorded
 }
 
+/// What a consequence may hang on, besides the move.
+struct Told<'a> {
+    by_hand: bool,
+    was_held: bool,
+    /// Of the last refusal.
+    detail: &'a str,
+}
+
 fn consequence(
     opened: &ErrandOpened,
     moved: &Event,
-    by_hand: bool,
-    was_held: bool,
+    told: &Told<'_>,
 ) -> (Vec<OrderEvent>, Option<ErrandOpened>) {
+    let Told { by_hand, was_held, detail } = *told;
     match moved {
         // After a retry by hand the money may be refused again; the order was held for it before.
         Event::NeedsOperator { reason, refused, .. } => stuck(opened, reason, *refused && !was_held),
@@ -199,6 +226,9 @@ fn consequence(
                 Task::RefundParcel { shipment_id, refund, .. } => {
                     let refund = if by_hand { Money::zero(refund.currency()) } else { *refund };
                     Some(refund_parcel::ended(opened, shipment_id, refund))
+                }
+                Task::ResendParcel { shipment_id, resend_id, .. } => {
+                    Some(resend_parcel::ended(moved, shipment_id, *resend_id, detail))
                 }
                 Task::Hold { .. } | Task::Release { .. } => None,
             };
@@ -229,7 +259,8 @@ fn stuck(opened: &ErrandOpened, reason: &str, refused: bool) -> (Vec<OrderEvent>
         | Task::Release { .. }
         | Task::CancelLines { .. }
         | Task::VoidRest { .. }
-        | Task::RefundParcel { .. } => {
+        | Task::RefundParcel { .. }
+        | Task::ResendParcel { .. } => {
             let reason = ERRAND_STUCK.to_owned();
             let needs = OrderNeedsAttention { order_id, subject, reason, about };
             (vec![OrderEvent::OrderNeedsAttention(needs)], None)

@@ -16,13 +16,13 @@ pub use commands::{
     release, return_window_over, undo_window_over,
 };
 pub use events::*;
-pub use moves::{GoodsFacts, MoneyFacts, disputed, ends_wait, money_moved};
-pub use parcels::{HandedOver, Lines, NOT_ARRIVED, OrderLines, handed_over, looked_at, moved};
+pub use moves::{GoodsFacts, MoneyFacts, Obstacles, disputed, ends_wait, money_moved};
+pub use parcels::{HandedOver, Lines, NOT_ARRIVED, OrderLines, SHIPMENT_LOST, handed_over, looked_at, moved};
 pub use returns::{RETURNS_MAX, Returns, Worth, arrivals};
 pub use timers::{
     ARRIVAL_TIMER, CUSTOMER_TIMER, RETURNS_TIMER, Timers, UNDO_TIMER, Windows, arrival_timer, timers,
 };
-pub use undelivered::{LOST_PARCEL_ARRIVED, Resolve, UNDELIVERABLE_FEE_PERCENT, resolve};
+pub use undelivered::{LOST_PARCEL_ARRIVED, Resolve, UNDELIVERABLE_FEE_PERCENT, not_resent, resolve};
 
 use super::{Delivery, Line, Terms};
 use crate::{cancel as cancelling, fulfil, place as placing};
@@ -84,6 +84,10 @@ pub enum OrderEvent {
     ParcelResolved(Arc<ParcelResolved>),
     /// What was decided about a parcel is done.
     ParcelRefunded(ParcelRefunded),
+    /// Shipping has the pieces of a parcel to send again.
+    ParcelResent(ParcelResent),
+    /// The pieces of a parcel cannot be sent again.
+    ResendRefused(ResendRefused),
     /// The customer's bank took the money back, or what came of it.
     PaymentDisputed(PaymentDisputed),
     /// Every parcel has arrived.
@@ -131,6 +135,8 @@ stored_events!(OrderEvent {
     ParcelPaid: 1,
     ParcelResolved: 1,
     ParcelRefunded: 1,
+    ParcelResent: 1,
+    ResendRefused: 1,
     PaymentDisputed: 1,
     OrderDelivered: 1,
     OrderCompleted: 1,
@@ -204,26 +210,6 @@ impl Label {
     }
 }
 
-/// What stands in the way of a status.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Obstacles {
-    pub cancel_asked: bool,
-    pub is_held: bool,
-    pub awaits_customer: bool,
-}
-
-impl Obstacles {
-    /// What is shown of an order that is not at its end, and that would be shown as `usual`.
-    pub fn before(self, usual: Label) -> Label {
-        match (self.cancel_asked, self.is_held, self.awaits_customer) {
-            (true, _, _) => Label::Cancelling,
-            (false, true, _) => Label::OnHold,
-            (false, false, true) => Label::AwaitingCustomer,
-            (false, false, false) => usual,
-        }
-    }
-}
-
 /// Where the money is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Payment {
@@ -271,6 +257,7 @@ pub enum Transition {
     CancelRequested,
     CancelRefused,
     ParcelResolved,
+    ParcelResent,
     PaymentVoided,
     PaymentRefunded,
     NeedsAttention,
@@ -357,7 +344,10 @@ impl Aggregate for Order {
             OrderEvent::OrderDelivered(_) => self.status = Status::Delivered,
             OrderEvent::OrderCompleted(_) => self.status = Status::Completed,
             OrderEvent::ParcelShipped(shipped) => {
-                self.status = if shipped.is_last { Status::Shipped } else { Status::PartiallyShipped };
+                // What is sent again had left before.
+                if shipped.again.is_none() {
+                    self.status = if shipped.is_last { Status::Shipped } else { Status::PartiallyShipped };
+                }
                 self.after_mut().evolve(event);
             }
             OrderEvent::ParcelMoved(_)
@@ -366,6 +356,8 @@ impl Aggregate for Order {
             | OrderEvent::LinesCancelRequested(_)
             | OrderEvent::OrderLineCancelled(_)
             | OrderEvent::LinesCancelRefused(_)
+            | OrderEvent::ParcelResent(_)
+            | OrderEvent::ResendRefused(_)
             | OrderEvent::ParcelResolved(_)
             | OrderEvent::ParcelRefunded(_)
             | OrderEvent::RestVoidRequested(_)

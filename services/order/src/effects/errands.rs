@@ -1,5 +1,6 @@
 //! The calls of errands: what becomes of a parcel's stock and money, of holds, and of lines called off.
 use super::answers::{holds, released_pieces, shipped};
+use super::resend::Resend;
 use super::{Effects, LINES_CANCELLED};
 use crate::domain::Order;
 use crate::domain::errand::{self, Errand, ErrandEvent, ErrandOpened, Task};
@@ -9,6 +10,7 @@ use souk_contracts::inventory::v1::{
     AllocatedLine, Grade, ReleaseRequest, RestockLine, RestockRequest, ShipRequest, StockLine,
 };
 use souk_contracts::shipping::v1::{HoldFulfilmentRequest, LinePart, ReleaseHoldRequest};
+use souk_contracts::terms::OrderId;
 use souk_eventstore::{EventStore, Expected, StreamId};
 use souk_kernel::{Money, Timestamp};
 use souk_rpc::{BoxFuture, Cx};
@@ -30,8 +32,9 @@ impl ErrandEffects {
         let Some(opened) = call.state.opened() else { return Outcome::unknown("there is no such errand") };
         let cx = &call.cx;
         match (&opened.task, call.intent.step, call.intent.direction) {
-            (Task::Dispatch { shipment_id, lines, .. }, dispatch::SHIP_STOCK, Direction::Do) => {
-                self.ship_stock(cx, opened, shipment_id, lines).await
+            (Task::Dispatch { shipment_id, lines, resend_id, .. }, dispatch::SHIP_STOCK, Direction::Do) => {
+                let reservation = resend_id.unwrap_or(opened.order_id);
+                self.ship_stock(cx, opened, reservation, shipment_id, lines).await
             }
             (Task::Dispatch { shipment_id, amount, total, .. }, dispatch::CAPTURE, Direction::Do) => {
                 self.capture(cx, opened, shipment_id, *amount, *total).await
@@ -62,6 +65,10 @@ impl ErrandEffects {
                     .give_back(cx, &self.store, opened.order_id, &opened.subject, name, *refund, UNDELIVERED)
                     .await
             }
+            (Task::ResendParcel { shipment_id, resend_id, pieces }, step, direction) => {
+                let resend = Resend { of: opened, shipment_id, resend_id: *resend_id, pieces };
+                self.resend(cx, &resend, step, direction).await
+            }
             (Task::VoidRest { .. }, void_rest::VOID_REST, Direction::Do) => {
                 self.effects.void_rest(cx, opened.order_id, &opened.subject).await
             }
@@ -73,6 +80,7 @@ impl ErrandEffects {
         &self,
         cx: &Cx,
         opened: &ErrandOpened,
+        reservation: OrderId,
         shipment_id: &Arc<str>,
         lines: &[ShippedLine],
     ) -> Outcome {
@@ -83,7 +91,7 @@ impl ErrandEffects {
             location: line.location.to_string(),
         };
         let request = ShipRequest {
-            reservation_id: opened.order_id.to_string(),
+            reservation_id: reservation.to_string(),
             shipment_id: shipment_id.to_string(),
             lines: lines.iter().map(line).collect(),
         };

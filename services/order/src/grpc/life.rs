@@ -22,6 +22,9 @@ const EVENTS_PER_READ: usize = 200;
 /// How long after the time for returns an order is looked at again of which something is on its way back.
 const RETURNS_RECHECK: Duration = Duration::from_secs(24 * 3_600);
 
+/// What is left of a caller's time when it is answered.
+const ANSWER_MARGIN: Duration = Duration::from_millis(200);
+
 type Decided = Result<Vec<OrderEvent>, Rejection>;
 
 impl Orders {
@@ -106,9 +109,35 @@ impl Orders {
             decision: asked.decision,
             by: principal.subject.as_str().into(),
             note: asked.note,
+            resend_id: self.ids.new_id(),
         };
+        let shipment_id = resolve.shipment_id.clone();
         let decide = move |order: &Order, _| order::resolve(order, &resolve);
-        self.answer(self.decide(origin(&cx, principal), asked.order_id, decide).await?, asked.order_id)
+        let committed = self.decide(origin(&cx, principal), asked.order_id, decide).await?;
+        match asked.decision {
+            Resolution::Refund => self.answer(committed, asked.order_id),
+            Resolution::Resend => self.resent(&cx, asked.order_id, &shipment_id).await,
+        }
+    }
+
+    /// Waits for whether the stock is there; the errand goes on when the caller has gone.
+    async fn resent(&self, cx: &Cx, order_id: OrderId, shipment_id: &str) -> Result<pb::Order, Error> {
+        let until = cx.deadline().checked_sub(ANSWER_MARGIN).unwrap_or_else(|| cx.deadline());
+        let stream = StreamId::of::<Order>(order_id);
+        let mut head = self.store.head();
+        loop {
+            head.borrow_and_update();
+            let order = self.store.state::<Order>(&stream).await?;
+            let parcel = order.parcel(shipment_id).ok_or_else(gone)?;
+            if let (None, Some((reason, skus))) = (&parcel.resolved, &parcel.resend_refused) {
+                let sentence = "the pieces cannot be sent again: they are not in stock";
+                return Err(order::not_resent(reason, sentence).with("skus", skus).into());
+            }
+            let is_late = !parcel.is_settled && tokio::time::timeout_at(until, head.changed()).await.is_err();
+            if parcel.is_settled || is_late {
+                return proto::order(&order).ok_or_else(gone);
+            }
+        }
     }
 
     fn answer(&self, committed: Committed, order_id: OrderId) -> Result<pb::Order, Error> {
@@ -203,7 +232,7 @@ fn errands(order: &Order, events: &[OrderEvent]) -> Vec<Task> {
     for event in events {
         match event {
             OrderEvent::OrderHeld(held) => tasks.push(Task::Hold { hold_id: held.hold_id.clone() }),
-            OrderEvent::ParcelResolved(resolved) => tasks.extend(refund_of(order, resolved)),
+            OrderEvent::ParcelResolved(resolved) => tasks.extend(task_of(order, resolved)),
             OrderEvent::RestVoidRequested(asked) => tasks.push(Task::VoidRest { amount: asked.amount }),
             // What ships nothing is not at shipping.
             OrderEvent::OrderReleased(_) if order.delivery().is_some() => {
@@ -233,6 +262,8 @@ fn errands(order: &Order, events: &[OrderEvent]) -> Vec<Task> {
             | OrderEvent::OrderCompleted(_)
             | OrderEvent::OrderLineCancelled(_)
             | OrderEvent::LinesCancelRefused(_)
+            | OrderEvent::ParcelResent(_)
+            | OrderEvent::ResendRefused(_)
             | OrderEvent::ParcelRefunded(_)
             | OrderEvent::RestVoided(_)
             | OrderEvent::OrderNeedsAttention(_)
@@ -246,11 +277,13 @@ fn errands(order: &Order, events: &[OrderEvent]) -> Vec<Task> {
 }
 
 /// What follows from staff's decision about a parcel.
-fn refund_of(order: &Order, resolved: &ParcelResolved) -> Option<Task> {
+fn task_of(order: &Order, resolved: &ParcelResolved) -> Option<Task> {
     let lines = &order.parcel(&resolved.shipment_id)?.shipped.lines;
     let restock = if resolved.came_back { lines.clone() } else { Arc::from([]) };
     let (shipment_id, refund) = (resolved.shipment_id.clone(), resolved.refund);
+    let pieces = resolved.pieces.clone();
     Some(match resolved.decision {
         Resolution::Refund => Task::RefundParcel { shipment_id, restock, refund },
+        Resolution::Resend => Task::ResendParcel { shipment_id, resend_id: resolved.resend_id?, pieces },
     })
 }

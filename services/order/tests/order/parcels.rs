@@ -130,10 +130,19 @@ async fn a_rest_that_the_provider_keeps_calls_a_person_until_it_is_given_up() {
 // ---- Parcels that do not arrive ----
 
 async fn resolve(shop: &Shop, order_id: &str, shipment_id: &str) -> Result<pb::Order, Error> {
+    decide(shop, order_id, shipment_id, ParcelDecision::Refund).await
+}
+
+async fn decide(
+    shop: &Shop,
+    order_id: &str,
+    shipment_id: &str,
+    decision: ParcelDecision,
+) -> Result<pb::Order, Error> {
     let request = pb::ResolveParcelRequest {
         order_id: order_id.to_owned(),
         shipment_id: shipment_id.to_owned(),
-        decision: ParcelDecision::Refund.into(),
+        decision: decision.into(),
         reason: "nothing was found".to_owned(),
     };
     let answer = shop.client().resolve_parcel(shop.cx("stf_2", &["support"]), request).await?;
@@ -254,6 +263,95 @@ async fn what_cannot_be_decided_about_a_parcel_is_refused_with_its_reason() {
     ] {
         assert_eq!(shop.client().resolve_parcel(cx, request()).await.expect_err("not theirs").code(), code);
     }
+}
+
+/// A lost parcel is sent again and arrives; answers how many calls its sending took.
+async fn send_again(fate: Option<(usize, Fate)>, crash: bool) -> usize {
+    let mut shop = Shop::open().await;
+    let order_id = with_a_lost_parcel(&shop).await;
+    let before = shop.world.books(|books| books.calls.len());
+    shop.world.books(|books| books.fates.extend(fate.map(|(number, fate)| (before + number, fate))));
+    let is_sent = |order: &Order| order.parcels()[0].is_settled;
+    if crash {
+        let asked = decide(&shop, &order_id, "shp_1", ParcelDecision::Resend);
+        tokio::select! {
+            () = shop.world.call_held() => {}
+            answer = asked => panic!("nothing was held: {answer:?}"),
+        }
+        shop.crash_and_restart().await;
+    }
+    let answer = decide(&shop, &order_id, "shp_1", ParcelDecision::Resend).await.expect("it is lost");
+    assert_eq!(answer.shipments[0].decision(), ParcelDecision::Resend);
+    let order = shop.until(&order_id, is_sent).await;
+    shop.check(&order_id, &order).await;
+    let calls = shop.world.books(|books| books.calls.len()) - before;
+    let resend_id = order.parcels()[0].resolved.as_ref().and_then(|resolved| resolved.resend_id);
+    let resend_id = resend_id.expect("it has a name").to_string();
+    let again = souk_contracts::shipping::v1::ShipmentHandedOver {
+        order_id: order_id.clone(),
+        shipment_id: "shp_2".to_owned(),
+        subject: crate::shop::GUEST.to_owned(),
+        lines: shop.world.books(|books| {
+            let line = |line: &souk_contracts::shipping::v1::FulfilmentLine| {
+                souk_contracts::shipping::v1::ShipmentLine {
+                    line: line.line,
+                    sku: line.sku.clone(),
+                    quantity: line.quantity,
+                    location: line.location.clone(),
+                    title: String::new(),
+                }
+            };
+            books.fulfilments[&resend_id].lines.iter().map(line).collect()
+        }),
+        carrier: "swift".to_owned(),
+        tracking_code: "T-2".to_owned(),
+        instead_of: "shp_1".to_owned(),
+        resend_id: resend_id.clone(),
+    };
+    shop.hear("souk.shipping.v1.ShipmentHandedOver", again, 3).await;
+    let order = shop.until(&order_id, |order| order.parcels().iter().all(|parcel| parcel.is_paid)).await;
+    shop.check(&order_id, &order).await;
+    shop.parcel_is("Delivered", &order_id, "shp_2", 4).await;
+    let order = shop.until(&order_id, |order| *order.status() == Status::Delivered).await;
+    shop.check(&order_id, &order).await;
+    assert_eq!(shop.get(&order_id).await.shipments[1].instead_of, "shp_1");
+    let (taken, left) = shop.world.books(|books| {
+        let left: u32 = books.left[&resend_id].values().flatten().map(|line| line.quantity).sum();
+        (books.payments[&payment_id(&order_id)].taken, left)
+    });
+    assert_eq!((taken, left), (SHIPPED_TOTAL, 4), "for nothing, and out of the stock: {fate:?}");
+    calls
+}
+
+#[tokio::test]
+async fn a_lost_parcel_is_sent_again_for_nothing_whatever_befalls_the_calls() {
+    let calls = send_again(None, false).await;
+    assert_eq!(calls, 4, "reserve, commit, get_reservation, create_fulfilment");
+    for number in 1..=calls {
+        for fate in [Fate::RequestLost, Fate::AnswerLost, Fate::Doubled] {
+            send_again(Some((number, fate)), false).await;
+        }
+        for fate in [Fate::HeldBefore, Fate::HeldAfter] {
+            send_again(Some((number, fate)), true).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_parcel_that_is_not_in_stock_is_not_sent_again_and_can_be_refunded() {
+    let shop = Shop::open().await;
+    let order_id = with_a_lost_parcel(&shop).await;
+    for step in ["reserve", "commit"] {
+        shop.world.books(|books| books.unwilling = [step].into());
+        let refused = decide(&shop, &order_id, "shp_1", ParcelDecision::Resend).await.expect_err("no stock");
+        assert!(["INSUFFICIENT_STOCK", "RESERVATION_EXPIRED"].contains(&refused.reason()), "{refused:?}");
+        assert!(!refused.metadata()["skus"].is_empty());
+        let order = shop.until(&order_id, Order::needs_attention).await;
+        shop.check(&order_id, &order).await;
+        assert_eq!(shop.get(&order_id).await.attention_reasons, ["SHIPMENT_LOST"]);
+    }
+    resolve(&shop, &order_id, "shp_1").await.expect("it is still lost");
+    assert_eq!(shop.until_over(&order_id).await.payment(), Payment::Refunded);
 }
 
 // ---- Goods that are waited for ----

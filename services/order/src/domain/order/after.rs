@@ -2,8 +2,8 @@
 //! disputes, and what a person is called for.
 use super::returns::Returns;
 use super::{
-    CAPTURE_REFUSED, Dispute, ERRAND_STUCK, NOT_ARRIVED, OrderEvent, ParcelResolved, ParcelShipped, Pieces,
-    Remainder, SAGA_STUCK, ShippedLine, Whereabouts,
+    CAPTURE_REFUSED, Decision, Dispute, ERRAND_STUCK, NOT_ARRIVED, OrderEvent, ParcelResolved, ParcelShipped,
+    Pieces, Remainder, ResendRefused, SAGA_STUCK, SHIPMENT_LOST, ShippedLine, Whereabouts,
 };
 use crate::place;
 use crate::void_rest::REST;
@@ -20,12 +20,14 @@ pub struct Parcel {
     pub resolved: Option<Arc<ParcelResolved>>,
     /// Whether that is done.
     pub is_settled: bool,
+    /// Why its pieces could not be sent again the last time that was wanted, and what that is about.
+    pub resend_refused: Option<(String, String)>,
 }
 
 impl Parcel {
-    /// Whether nothing is waited for any more: it has arrived, or what was decided about it is done.
-    pub fn is_over(&self) -> bool {
-        self.at == Whereabouts::Delivered || self.is_settled
+    /// Whether it was decided to do this about it.
+    pub fn is_resolved_by(&self, decision: Decision) -> bool {
+        self.resolved.as_ref().is_some_and(|resolved| resolved.decision == decision)
     }
 
     /// What was in it.
@@ -72,34 +74,15 @@ pub(super) struct After {
 impl After {
     pub(super) fn evolve(&mut self, event: &OrderEvent) {
         match event {
-            OrderEvent::ParcelShipped(shipped) => {
-                let shipped = shipped.clone();
-                let at = Whereabouts::HandedOver;
-                self.parcels.push(Parcel { shipped, at, is_paid: false, resolved: None, is_settled: false });
-            }
-            OrderEvent::ParcelMoved(moved) => {
-                self.parcel_mut(&moved.shipment_id).into_iter().for_each(|parcel| parcel.at = moved.to);
-                if moved.to.is_found() {
-                    self.found(&moved.shipment_id);
-                }
-            }
-            OrderEvent::ParcelResolved(resolved) => {
-                let parcel = self.parcel_mut(&resolved.shipment_id).into_iter();
-                parcel.for_each(|parcel| parcel.resolved = Some(resolved.clone()));
-                self.found(&resolved.shipment_id);
-                self.returns.evolve(event);
-            }
-            OrderEvent::ParcelRefunded(refunded) => {
-                let parcel = self.parcel_mut(&refunded.shipment_id).into_iter();
-                parcel.for_each(|parcel| parcel.is_settled = true);
-                self.returns.evolve(event);
-                self.settled(&refunded.shipment_id);
-            }
-            OrderEvent::ParcelPaid(paid) => {
-                self.parcel_mut(&paid.shipment_id).into_iter().for_each(|parcel| parcel.is_paid = true);
-                self.captured_minor = self.captured_minor.saturating_add(paid.amount.minor_units());
-                self.settled(&paid.shipment_id);
-            }
+            OrderEvent::ParcelShipped(_)
+            | OrderEvent::ParcelMoved(_)
+            | OrderEvent::ParcelResolved(_)
+            | OrderEvent::ParcelResent(_)
+            | OrderEvent::ResendRefused(_)
+            | OrderEvent::ParcelRefunded(_)
+            | OrderEvent::ParcelPaid(_)
+            | OrderEvent::RestVoidRequested(_)
+            | OrderEvent::RestVoided(_) => self.evolve_parcel(event),
             OrderEvent::PaymentDisputed(disputed) => {
                 self.disputes.insert(disputed.dispute_id.clone(), disputed.dispute);
             }
@@ -116,11 +99,6 @@ impl After {
             OrderEvent::LinesCancelRefused(refused) => {
                 self.line_cancels.insert(refused.cancel_id.clone(), true);
                 self.settled(&refused.cancel_id);
-            }
-            OrderEvent::RestVoidRequested(_) => self.rest = Rest::Asked,
-            OrderEvent::RestVoided(_) => {
-                self.rest = Rest::Voided;
-                self.settled(REST);
             }
             OrderEvent::OrderHeld(held) => {
                 self.capture_refused |= held.reason == CAPTURE_REFUSED;
@@ -161,6 +139,85 @@ impl After {
             | OrderEvent::OrderDelivered(_)
             | OrderEvent::OrderCompleted(_) => {}
         }
+    }
+
+    /// What becomes of parcels, and of what is promised beyond them.
+    fn evolve_parcel(&mut self, event: &OrderEvent) {
+        match event {
+            OrderEvent::ParcelShipped(shipped) => {
+                let shipped = shipped.clone();
+                let at = Whereabouts::HandedOver;
+                let (is_paid, is_settled) = (false, false);
+                let (resolved, resend_refused) = (None, None);
+                self.parcels.push(Parcel { shipped, at, is_paid, resolved, is_settled, resend_refused });
+            }
+            OrderEvent::ParcelMoved(moved) => {
+                self.parcel_mut(&moved.shipment_id).into_iter().for_each(|parcel| parcel.at = moved.to);
+                if moved.to.is_found() {
+                    self.found(&moved.shipment_id);
+                }
+            }
+            OrderEvent::ParcelResolved(resolved) => {
+                let parcel = self.parcel_mut(&resolved.shipment_id).into_iter();
+                parcel.for_each(|parcel| parcel.resolved = Some(resolved.clone()));
+                self.found(&resolved.shipment_id);
+                self.returns.evolve(event);
+            }
+            OrderEvent::ParcelResent(resent) => {
+                let parcel = self.parcel_mut(&resent.shipment_id).into_iter();
+                parcel.for_each(|parcel| parcel.is_settled = true);
+                self.settled(&resent.shipment_id);
+            }
+            OrderEvent::ResendRefused(refused) => self.not_resent(refused),
+            OrderEvent::ParcelRefunded(refunded) => {
+                let parcel = self.parcel_mut(&refunded.shipment_id).into_iter();
+                parcel.for_each(|parcel| parcel.is_settled = true);
+                self.returns.evolve(event);
+                self.settled(&refunded.shipment_id);
+            }
+            OrderEvent::ParcelPaid(paid) => {
+                self.parcel_mut(&paid.shipment_id).into_iter().for_each(|parcel| parcel.is_paid = true);
+                self.captured_minor = self.captured_minor.saturating_add(paid.amount.minor_units());
+                self.settled(&paid.shipment_id);
+            }
+            OrderEvent::RestVoidRequested(_) => self.rest = Rest::Asked,
+            OrderEvent::RestVoided(_) => {
+                self.rest = Rest::Voided;
+                self.settled(REST);
+            }
+            OrderEvent::OrderPlaced(_)
+            | OrderEvent::SagaMoved(_)
+            | OrderEvent::OrderAwaitingCustomer(_)
+            | OrderEvent::RemainderAccepted(_)
+            | OrderEvent::OrderConfirmed(_)
+            | OrderEvent::OrderRejected(_)
+            | OrderEvent::CancelRequested(_)
+            | OrderEvent::CancelRefused(_)
+            | OrderEvent::OrderCancelled(_)
+            | OrderEvent::OrderProcessingStarted(_)
+            | OrderEvent::PaymentDisputed(_)
+            | OrderEvent::OrderDelivered(_)
+            | OrderEvent::OrderCompleted(_)
+            | OrderEvent::LinesCancelRequested(_)
+            | OrderEvent::OrderLineCancelled(_)
+            | OrderEvent::LinesCancelRefused(_)
+            | OrderEvent::OrderHeld(_)
+            | OrderEvent::OrderReleased(_)
+            | OrderEvent::OrderNeedsAttention(_)
+            | OrderEvent::ReturnOpened(_)
+            | OrderEvent::GoodsReturned(_)
+            | OrderEvent::ReturnRefunded(_)
+            | OrderEvent::ReturnClosed(_) => {}
+        }
+    }
+
+    fn not_resent(&mut self, refused: &ResendRefused) {
+        if let Some(parcel) = self.parcel_mut(&refused.shipment_id) {
+            parcel.resolved = None;
+            parcel.resend_refused = Some((refused.reason.clone(), refused.detail.clone()));
+        }
+        self.settled(&refused.shipment_id);
+        self.attention.push((refused.shipment_id.clone(), SHIPMENT_LOST.to_owned()));
     }
 
     fn parcel_mut(&mut self, shipment_id: &str) -> Option<&mut Parcel> {

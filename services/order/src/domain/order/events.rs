@@ -174,6 +174,18 @@ pub struct ParcelShipped {
     pub amount: Money,
     /// Nothing is left to be shipped.
     pub is_last: bool,
+    /// It carries pieces that are sent again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub again: Option<Again>,
+}
+
+/// What a parcel is sent instead of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Again {
+    /// The parcel that did not arrive.
+    pub instead_of: Arc<str>,
+    /// The name under which its stock is reserved.
+    pub resend_id: OrderId,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -246,6 +258,27 @@ pub struct ParcelResolved {
     /// Nothing of the order stays with the customer.
     #[serde(default, skip_serializing_if = "is_false")]
     pub is_all: bool,
+    /// Where it is sent again: the name of that, to inventory and shipping.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resend_id: Option<OrderId>,
+}
+
+/// The pieces of a parcel are reserved, and shipping has them to send again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ParcelResent {
+    pub shipment_id: Arc<str>,
+    pub resend_id: OrderId,
+}
+
+/// The pieces of a parcel cannot be sent again; what becomes of it is open once more.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ResendRefused {
+    pub shipment_id: Arc<str>,
+    pub resend_id: OrderId,
+    /// A stable code.
+    pub reason: String,
+    /// Which SKUs are short.
+    pub detail: String,
 }
 
 /// What staff does about a parcel that did not arrive.
@@ -254,6 +287,8 @@ pub struct ParcelResolved {
 pub enum Decision {
     /// What it is worth is given back.
     Refund,
+    /// Its pieces are sent again, for nothing.
+    Resend,
 }
 
 /// What was decided about a parcel is done.

@@ -1,8 +1,30 @@
 //! What an order's events mean for its money and for whoever watches it.
-use super::{Dispute, Fulfilment, Order, OrderEvent, Payment, PaymentDisputed, SAGA_STUCK, Transition};
+use super::{
+    Dispute, Fulfilment, Label, Order, OrderEvent, Payment, PaymentDisputed, SAGA_STUCK, Transition,
+};
 use crate::{cancel, fulfil, place};
 use souk_saga::Event;
 use std::sync::Arc;
+
+/// What stands in the way of a status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Obstacles {
+    pub cancel_asked: bool,
+    pub is_held: bool,
+    pub awaits_customer: bool,
+}
+
+impl Obstacles {
+    /// What is shown of an order that is not at its end, and that would be shown as `usual`.
+    pub fn before(self, usual: Label) -> Label {
+        match (self.cancel_asked, self.is_held, self.awaits_customer) {
+            (true, _, _) => Label::Cancelling,
+            (false, true, _) => Label::OnHold,
+            (false, false, true) => Label::AwaitingCustomer,
+            (false, false, false) => usual,
+        }
+    }
+}
 
 /// What decides where the money is.
 #[derive(Debug, Clone, Copy)]
@@ -108,6 +130,8 @@ impl Order {
             OrderEvent::ParcelPaid(_) => Transition::PaymentCaptured,
             OrderEvent::ParcelResolved(_) => Transition::ParcelResolved,
             OrderEvent::ParcelRefunded(_) => Transition::PaymentRefunded,
+            OrderEvent::ParcelResent(_) => Transition::ParcelResent,
+            OrderEvent::ResendRefused(_) => Transition::NeedsAttention,
             OrderEvent::PaymentDisputed(disputed) => match disputed.dispute {
                 Dispute::Opened => Transition::PaymentDisputed,
                 Dispute::Won => Transition::DisputeWon,

@@ -2,9 +2,9 @@
 //! are called off before they are packed.
 use super::commands::visible;
 use super::{
-    LOST_PARCEL_ARRIVED, LinesCancelRequested, Order, OrderCompleted, OrderDelivered, OrderEvent,
-    OrderNeedsAttention, ParcelMoved, ParcelShipped, Pieces, Rest, RestVoidRequested, ShippedLine, Status,
-    Whereabouts,
+    Again, Decision, LOST_PARCEL_ARRIVED, LinesCancelRequested, Order, OrderCompleted, OrderDelivered,
+    OrderEvent, OrderNeedsAttention, Parcel, ParcelMoved, ParcelShipped, Pieces, Rest, RestVoidRequested,
+    ShippedLine, Status, Whereabouts,
 };
 use crate::domain::{Caller, Line};
 use souk_contracts::terms::Quantity;
@@ -34,6 +34,8 @@ pub struct HandedOver {
     pub carrier: Arc<str>,
     pub tracking_code: Arc<str>,
     pub lines: Arc<[ShippedLine]>,
+    /// It carries pieces that are sent again.
+    pub again: Option<Again>,
 }
 
 impl Order {
@@ -77,10 +79,11 @@ impl Order {
         self.lines().iter().map(share).fold(0i64, i64::saturating_add)
     }
 
-    /// The pieces that have left, by line.
+    /// The pieces that have left, by line; those that were sent again once.
     pub fn shipped(&self) -> Lines {
         let mut shipped = Lines::new();
-        for line in self.parcels().iter().flat_map(|parcel| parcel.shipped.lines.iter()) {
+        let first = self.parcels().iter().filter(|parcel| parcel.shipped.again.is_none());
+        for line in first.flat_map(|parcel| parcel.shipped.lines.iter()) {
             *shipped.entry(line.line).or_insert(0) += line.quantity.get();
         }
         shipped
@@ -111,15 +114,53 @@ impl Order {
         })
     }
 
+    /// Whether nothing is waited for with this parcel: it has arrived, its money is back, or all of it left again.
+    pub fn is_over_with(&self, parcel: &Parcel) -> bool {
+        let pieces = |parcel: &Parcel| -> u64 {
+            parcel.shipped.lines.iter().map(|line| u64::from(line.quantity.get())).sum()
+        };
+        let is_refunded = parcel.is_settled && parcel.is_resolved_by(Decision::Refund);
+        let is_instead = |other: &&Parcel| {
+            let again = other.shipped.again.as_ref();
+            again.is_some_and(|again| again.instead_of == parcel.shipped.shipment_id)
+        };
+        let sent_again: u64 = self.parcels().iter().filter(is_instead).map(pieces).sum();
+        let left_again = parcel.is_resolved_by(Decision::Resend) && sent_again >= pieces(parcel);
+        parcel.at == Whereabouts::Delivered || is_refunded || left_again
+    }
+
     /// Whether these pieces are all that is still sold.
     pub(super) fn is_all(&self, pieces: &Lines) -> bool {
         self.sold().0.iter().all(|(line, left)| pieces.get(&line.line).copied().unwrap_or(0) >= *left)
     }
 }
 
+/// Pieces that are sent again left: nothing more is taken for them.
+fn handed_over_again(order: &Order, parcel: &HandedOver, again: &Again) -> Option<Arc<ParcelShipped>> {
+    let placed = order.placed.as_ref()?;
+    let lost = order.parcel(&again.instead_of)?;
+    if !lost.is_resolved_by(Decision::Resend) || order.parcel(&parcel.shipment_id).is_some() {
+        return None;
+    }
+    Some(Arc::new(ParcelShipped {
+        order_id: placed.order_id,
+        subject: placed.subject.clone(),
+        shipment_id: parcel.shipment_id.clone(),
+        carrier: parcel.carrier.clone(),
+        tracking_code: parcel.tracking_code.clone(),
+        lines: parcel.lines.clone(),
+        amount: Money::zero(placed.total.currency()),
+        is_last: false,
+        again: Some(again.clone()),
+    }))
+}
+
 /// A parcel left: what is taken for it, and whether it was the last. Nothing when it is known, or when the order
 /// is not one that ships.
 pub fn handed_over(order: &Order, parcel: &HandedOver) -> Option<Arc<ParcelShipped>> {
+    if let Some(again) = &parcel.again {
+        return handed_over_again(order, parcel, again);
+    }
     let placed = order.placed.as_ref()?;
     let ships = match order.status {
         Status::Processing | Status::PartiallyShipped => true,
@@ -149,6 +190,7 @@ pub fn handed_over(order: &Order, parcel: &HandedOver) -> Option<Arc<ParcelShipp
         lines: parcel.lines.clone(),
         amount: Money::new(amount_minor, placed.total.currency()),
         is_last: order.is_all(&after),
+        again: None,
     }))
 }
 
@@ -196,7 +238,7 @@ fn delivered(order: &Order) -> Option<OrderEvent> {
     let placed = order.placed.as_ref()?;
     let is_under_way = matches!(order.status, Status::PartiallyShipped | Status::Shipped);
     let all_left = is_under_way && order.is_all(&order.shipped());
-    if !all_left || !order.parcels().iter().all(super::Parcel::is_over) {
+    if !all_left || !order.parcels().iter().all(|parcel| order.is_over_with(parcel)) {
         return None;
     }
     let (order_id, subject) = (placed.order_id, placed.subject.clone());

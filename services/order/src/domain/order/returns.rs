@@ -2,7 +2,7 @@
 //! decides it, because two returns of one order must not have the same piece or the same money; how far each
 //! return is stands in a stream of its own.
 use super::parcels::Lines;
-use super::{Order, OrderEvent, Parcel, Payment, Pieces, Status, Whereabouts};
+use super::{Decision, Order, OrderEvent, Parcel, Payment, Pieces, Status, Whereabouts};
 use crate::domain::not_found;
 use souk_contracts::terms::{Location, Quantity, ReturnId};
 use souk_kernel::{Money, Rejection, Timestamp};
@@ -72,6 +72,7 @@ impl Returns {
                 self.open.remove(&closed.return_id);
                 self.pending.remove(&closed.return_id);
             }
+            OrderEvent::ParcelResolved(resolved) if resolved.decision == Decision::Resend => {}
             OrderEvent::ParcelResolved(resolved) => {
                 let lines = if resolved.came_back { &mut self.back } else { &mut self.lost };
                 add(lines, &resolved.pieces);
@@ -101,6 +102,8 @@ impl Returns {
             | OrderEvent::LinesCancelRequested(_)
             | OrderEvent::OrderLineCancelled(_)
             | OrderEvent::LinesCancelRefused(_)
+            | OrderEvent::ParcelResent(_)
+            | OrderEvent::ResendRefused(_)
             | OrderEvent::RestVoidRequested(_)
             | OrderEvent::RestVoided(_)
             | OrderEvent::OrderHeld(_)
@@ -154,7 +157,7 @@ impl Order {
     /// The pieces that money may be given back for, by line: those that have arrived, and those of parcels that were
     /// given up.
     pub fn accounted(&self) -> Lines {
-        self.arrived_or(|parcel| parcel.resolved.is_some())
+        self.arrived_or(|parcel| parcel.is_resolved_by(Decision::Refund))
     }
 
     fn arrived_or(&self, counts: impl Fn(&Parcel) -> bool) -> Lines {
@@ -165,6 +168,11 @@ impl Order {
             for line in there.flat_map(|parcel| parcel.shipped.lines.iter()) {
                 *arrived.entry(line.line).or_insert(0) += line.quantity.get();
             }
+            // What turns up after it was sent again does not make more of it.
+            let sold: Lines = self.sold().0.into_iter().map(|(line, sold)| (line.line, sold)).collect();
+            arrived.iter_mut().for_each(|(line, pieces)| {
+                *pieces = (*pieces).min(sold.get(line).copied().unwrap_or(0));
+            });
         } else if self.is_handed_out() {
             arrived.extend(self.sold().0.into_iter().map(|(line, sold)| (line.line, sold)));
         }

@@ -99,6 +99,8 @@ pub fn timers(before: &Order, events: &[OrderEvent], now: Timestamp, windows: &W
             | OrderEvent::LinesCancelRequested(_)
             | OrderEvent::OrderLineCancelled(_)
             | OrderEvent::LinesCancelRefused(_)
+            | OrderEvent::ParcelResent(_)
+            | OrderEvent::ResendRefused(_)
             | OrderEvent::ParcelResolved(_)
             | OrderEvent::ParcelRefunded(_)
             | OrderEvent::RestVoidRequested(_)

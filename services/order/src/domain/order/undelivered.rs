@@ -2,7 +2,8 @@
 //! what it is worth is counted like what customers send back, so that nothing is given back twice.
 use super::{Decision, Order, OrderEvent, Parcel, ParcelResolved, Pieces, Whereabouts, Worth};
 use crate::domain::not_found;
-use souk_kernel::Rejection;
+use souk_contracts::terms::OrderId;
+use souk_kernel::{Money, Rejection};
 use std::sync::Arc;
 
 /// What the shop keeps of what an undeliverable parcel is worth, in percent, rounded down. For a lost one it keeps
@@ -18,6 +19,8 @@ pub struct Resolve {
     pub decision: Decision,
     pub by: Arc<str>,
     pub note: String,
+    /// Names the sending, where it is sent again.
+    pub resend_id: OrderId,
 }
 
 impl Order {
@@ -48,6 +51,9 @@ pub fn resolve(order: &Order, asked: &Resolve) -> Result<Vec<OrderEvent>, Reject
     }
     let came_back = came_back(parcel)?;
     let pieces = parcel.pieces();
+    if asked.decision == Decision::Resend {
+        return resend(order, asked, came_back, pieces);
+    }
     let (whole, kept) = order.worth_of_parcel(&pieces, came_back)?;
     Ok(vec![OrderEvent::ParcelResolved(Arc::new(ParcelResolved {
         shipment_id: parcel.shipped.shipment_id.clone(),
@@ -60,7 +66,46 @@ pub fn resolve(order: &Order, asked: &Resolve) -> Result<Vec<OrderEvent>, Reject
         with_shipping: whole.shipping_minor > 0,
         came_back,
         is_all: whole.is_all,
+        resend_id: None,
     }))])
+}
+
+/// What is lost is sent again from the stock; what came back would come back again.
+fn resend(
+    order: &Order,
+    asked: &Resolve,
+    came_back: bool,
+    pieces: Arc<[Pieces]>,
+) -> Result<Vec<OrderEvent>, Rejection> {
+    if came_back {
+        let sentence = "what the carrier brought back is not sent to the same address again";
+        return Err(Rejection::new("NOT_OFFERED", sentence));
+    }
+    let nothing = order.agreed_total().map(|total| Money::zero(total.currency()));
+    let nothing = nothing.ok_or_else(|| not_found("the order"))?;
+    Ok(vec![OrderEvent::ParcelResolved(Arc::new(ParcelResolved {
+        shipment_id: asked.shipment_id.clone(),
+        decision: Decision::Resend,
+        by: asked.by.clone(),
+        note: asked.note.clone(),
+        pieces,
+        worth: nothing,
+        refund: nothing,
+        with_shipping: false,
+        came_back: false,
+        is_all: false,
+        resend_id: Some(asked.resend_id),
+    }))])
+}
+
+/// Why a parcel was not sent again, with inventory's own word where it is a known one.
+pub fn not_resent(reason: &str, sentence: &'static str) -> Rejection {
+    let reason = match reason {
+        "RESERVATION_EXPIRED" => "RESERVATION_EXPIRED",
+        "UNKNOWN_SKU" => "UNKNOWN_SKU",
+        _ => "INSUFFICIENT_STOCK",
+    };
+    Rejection::new(reason, sentence)
 }
 
 /// Whether the parcel is in the house again, rather than lost.

@@ -66,6 +66,7 @@ pub(super) fn parcel(shipment_id: &str, lines: Vec<ShippedLine>) -> HandedOver {
         carrier: "swift".into(),
         tracking_code: "T-1".into(),
         lines: lines.into(),
+        again: None,
     }
 }
 
@@ -239,17 +240,6 @@ fn the_last_parcel_to_arrive_delivers_and_the_time_for_returns_completes() {
     let order = apply(&order, &return_window_over(&order));
     assert!(order.label() == Label::Completed && order.is_over());
     assert_eq!(return_window_over(&order), vec![]);
-}
-
-#[test]
-fn a_lost_parcel_calls_a_person() {
-    let (order, _) = ship(&processing(), &everything());
-    let events = moved(&order, "shp_1", Whereabouts::Lost);
-    assert_eq!(kinds(&events), ["ParcelMoved", "OrderNeedsAttention"]);
-    let order = apply(&order, &events);
-    assert!(order.needs_attention() && order.label() == Label::Shipped);
-    let seen_to = release(&order, &"stf_1".into(), "sent again").expect("staff may");
-    assert!(!apply(&order, &seen_to).needs_attention());
 }
 
 #[test]
@@ -484,6 +474,7 @@ fn dispatch_task() -> Task {
         amount: Money::new(500, gbp()),
         total: Money::new(849, gbp()),
         may_leave_rest: false,
+        resend_id: None,
     }
 }
 
@@ -647,6 +638,7 @@ pub(super) fn examples() -> Vec<OrderEvent> {
         shipment_id: "shp_1".into(),
         refund: Money::new(5, gbp()),
     }));
+    examples.extend(super::undelivered::examples());
     let amount = Money::new(99, gbp());
     examples.push(OrderEvent::RestVoidRequested(RestVoidRequested { amount }));
     examples.push(crate::void_rest::ended(amount));
@@ -675,11 +667,25 @@ fn golden_files_hold_every_shape_of_errands() {
             amount: Money::new(500, gbp()),
             total: Money::new(750, gbp()),
             may_leave_rest: true,
+            resend_id: None,
         },
         Task::RefundParcel {
             shipment_id: "shp_1".into(),
             restock: vec![part(1, "A", 2)].into(),
             refund: Money::new(5, gbp()),
+        },
+        Task::ResendParcel {
+            shipment_id: "shp_1".into(),
+            resend_id: order_id(),
+            pieces: vec![pieces()].into(),
+        },
+        Task::Dispatch {
+            shipment_id: "shp_3".into(),
+            lines: vec![part(1, "A", 2)].into(),
+            amount: Money::zero(gbp()),
+            total: Money::new(849, gbp()),
+            may_leave_rest: false,
+            resend_id: Some(order_id()),
         },
     ];
     let opened = tasks.into_iter().map(|task| errand::open(order_id(), &"gst_1".into(), task).remove(0));

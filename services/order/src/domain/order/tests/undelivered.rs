@@ -17,7 +17,8 @@ pub(super) fn with_two_parcels(first_is: Whereabouts) -> Order {
 
 pub(super) fn refund(shipment_id: &str) -> Resolve {
     let (by, note) = ("stf_1".into(), "nothing was found".to_owned());
-    Resolve { shipment_id: shipment_id.into(), decision: Decision::Refund, by, note }
+    let resend_id = order_id();
+    Resolve { shipment_id: shipment_id.into(), decision: Decision::Refund, by, note, resend_id }
 }
 
 fn resolved(order: &Order, shipment_id: &str) -> (Order, Arc<ParcelResolved>) {
@@ -39,6 +40,17 @@ fn given_back(order: &Order, resolved: &ParcelResolved) -> Order {
     let order = apply(&order, &looked_at(&order));
     assert!(returns_fit(&order) && saga_fits_status(&facts(&order).expect("placed")), "{order:?}");
     order
+}
+
+#[test]
+fn a_lost_parcel_calls_a_person() {
+    let (order, _) = ship(&processing(), &everything());
+    let events = moved(&order, "shp_1", Whereabouts::Lost);
+    assert_eq!(kinds(&events), ["ParcelMoved", "OrderNeedsAttention"]);
+    let order = apply(&order, &events);
+    assert!(order.needs_attention() && order.label() == Label::Shipped);
+    let seen_to = release(&order, &"stf_1".into(), "sent again").expect("staff may");
+    assert!(!apply(&order, &seen_to).needs_attention());
 }
 
 /// Of line 1: two pieces less the discount, with tax.
@@ -159,4 +171,108 @@ fn stock_comes_in_before_money_goes_and_a_refused_refund_calls_a_person() {
     let told = errand::with_consequences(&errand, moves).to_order;
     let OrderEvent::ParcelRefunded(refunded) = &told[0] else { panic!("{told:?}") };
     assert_eq!(refunded.refund, Money::zero(gbp()), "nobody claims that money went");
+}
+
+fn resend(shipment_id: &str) -> Resolve {
+    Resolve { decision: Decision::Resend, ..refund(shipment_id) }
+}
+
+/// Pieces of the first parcel leave again.
+fn leave_again(order: &Order, shipment_id: &str, lines: Vec<ShippedLine>) -> Order {
+    let again = Some(Again { instead_of: "shp_1".into(), resend_id: order_id() });
+    let handed = HandedOver { again, ..parcel(shipment_id, lines) };
+    let (order, shipped) = ship(order, &handed);
+    assert_eq!((shipped.amount, shipped.is_last), (Money::zero(gbp()), false), "nothing more is taken");
+    assert_eq!(handed_over(&order, &handed), None, "once");
+    paid(&order, &shipped)
+}
+
+fn resent() -> OrderEvent {
+    OrderEvent::ParcelResent(ParcelResent { shipment_id: "shp_1".into(), resend_id: order_id() })
+}
+
+#[test]
+fn a_lost_parcel_is_sent_again_and_the_order_waits_for_it() {
+    let order = with_two_parcels(Whereabouts::Lost);
+    let order = apply(&order, &resolve(&order, &resend("shp_1")).expect("it is lost"));
+    assert!(!order.needs_attention() && order.has_open_return());
+    assert_eq!(resolve(&order, &resend("shp_1")), Ok(vec![]), "said twice");
+    assert_eq!(resolve(&order, &refund("shp_1")).expect_err("decided").reason, "PARCEL_RESOLVED");
+    let order = apply(&order, &[resent()]);
+    assert!(!order.has_open_return());
+    let order = apply(&order, &moved(&order, "shp_2", Whereabouts::Delivered));
+    let order = leave_again(&order, "shp_3", vec![part(1, "A", 1)]);
+    let order = apply(&order, &moved(&order, "shp_3", Whereabouts::Delivered));
+    assert_eq!(order.label(), Label::Shipped, "a piece is missing");
+    let order = leave_again(&order, "shp_4", vec![part(1, "A", 1)]);
+    assert_eq!(order.fulfilment(), Fulfilment::Fulfilled);
+    let order = apply(&order, &moved(&order, "shp_4", Whereabouts::Delivered));
+    assert_eq!((order.label(), order.payment()), (Label::Delivered, Payment::Captured));
+    assert_eq!(order.arrived()[&1], 2);
+    let late = apply(&order, &moved(&order, "shp_1", Whereabouts::Delivered));
+    assert_eq!(late.attention()[0].1, LOST_PARCEL_ARRIVED);
+    assert_eq!(late.arrived()[&1], 2, "no more comes back than was sold");
+    assert!(returns_fit(&late) && crate::invariants::captured_is_what_left(&late));
+}
+
+#[test]
+fn what_is_lost_twice_is_refunded_once() {
+    let order = with_two_parcels(Whereabouts::Lost);
+    let order = apply(&order, &resolve(&order, &resend("shp_1")).expect("it is lost"));
+    let order = leave_again(&apply(&order, &[resent()]), "shp_3", vec![part(1, "A", 2)]);
+    let order = apply(&order, &moved(&order, "shp_3", Whereabouts::Lost));
+    let (order, decided) = resolved(&order, "shp_3");
+    assert_eq!(decided.refund, Money::new(LINE_1 + SHIPPING, gbp()));
+    let order = apply(&order, &moved(&order, "shp_2", Whereabouts::Delivered));
+    assert_eq!(given_back(&order, &decided).label(), Label::Delivered);
+}
+
+#[test]
+fn stock_that_is_lacking_leaves_the_decision_open() {
+    let task = || Task::ResendParcel {
+        shipment_id: "shp_1".into(),
+        resend_id: order_id(),
+        pieces: with_two_parcels(Whereabouts::Lost).parcels()[0].pieces(),
+    };
+    let lost = with_two_parcels(Whereabouts::Lost);
+    let order = apply(&lost, &resolve(&lost, &resend("shp_1")).expect("it is lost"));
+    let (errand, recorded) =
+        step(&open_errand(task()), &Outcome::refused("INSUFFICIENT_STOCK", "A: 0 of 2"), 1);
+    assert!(recorded.to_order.is_empty());
+    let (_, recorded) = step(&errand, &Outcome::done(), 1);
+    let OrderEvent::ResendRefused(refused) = &recorded.to_order[0] else { panic!("{recorded:?}") };
+    assert_eq!((refused.reason.as_str(), refused.detail.as_str()), ("INSUFFICIENT_STOCK", "A: 0 of 2"));
+    let order = apply(&order, &recorded.to_order);
+    assert_eq!(order.attention()[0].1, "SHIPMENT_LOST");
+    assert!(resolve(&order, &refund("shp_1")).is_ok() && resolve(&order, &resend("shp_1")).is_ok());
+    let (errand, _) = step(&open_errand(task()), &Outcome::done(), 1);
+    let (errand, _) = step(&errand, &Outcome::done(), 1);
+    let (errand, recorded) = step(&errand, &Outcome::refused("UNKNOWN_RATE", ""), 1);
+    assert!(recorded.to_order.is_empty() && errand.saga().is_open(), "shipping is asked again");
+    let (_, recorded) = step(&errand, &Outcome::done(), 2);
+    assert_eq!(kinds(&recorded.to_order), ["ParcelResent"]);
+}
+
+#[test]
+fn what_came_back_is_not_sent_again() {
+    let back = with_two_parcels(Whereabouts::ReturnedToSender);
+    assert_eq!(resolve(&back, &resend("shp_1")).expect_err("the same address").reason, "NOT_OFFERED");
+}
+
+/// Examples of what is stored of parcels that are sent again.
+pub(super) fn examples() -> Vec<OrderEvent> {
+    let lost = with_two_parcels(Whereabouts::Lost);
+    let mut examples = resolve(&lost, &resend("shp_1")).expect("it is lost");
+    let order = apply(&lost, &examples);
+    let again = Some(Again { instead_of: "shp_1".into(), resend_id: order_id() });
+    let handed = HandedOver { again, ..parcel("shp_3", vec![part(1, "A", 2)]) };
+    examples.push(OrderEvent::ParcelShipped(handed_over(&order, &handed).expect("it leaves")));
+    examples.push(resent());
+    examples.push(OrderEvent::ResendRefused(ResendRefused {
+        shipment_id: "shp_1".into(),
+        resend_id: order_id(),
+        reason: "INSUFFICIENT_STOCK".into(),
+        detail: "A: 0 of 2".into(),
+    }));
+    examples
 }
