@@ -131,6 +131,11 @@ impl Caller {
 
     /// A quote for the caller's cart with these coupons, shipped at the cheapest rate there is.
     pub async fn quotes_shipped(&self, coupons: &[&str]) -> Value {
+        self.quotes_carried(coupons, "").await
+    }
+
+    /// The same, by a carrier that does something in particular with the parcels.
+    pub async fn quotes_carried(&self, coupons: &[&str], scenario: &str) -> Value {
         let cart = self.cart().await;
         let lines = cart["lines"].as_array().cloned().unwrap_or_default();
         let items: Vec<Value> =
@@ -138,7 +143,7 @@ impl Caller {
         let address = json!({
             "recipient": "Ada Lovelace", "line1": STREET, "city": "London", "postalCode": "SW1Y 4JH", "country": "GB",
         });
-        let ask = json!({"address": address, "items": items, "market": "GB"});
+        let ask = json!({"address": address, "items": items, "market": "GB", "carrierScenario": scenario});
         let rates = self.post("/api/v1/shipping/rates", &ask).expect(201).await;
         let wish = json!({
             "cartId": cart["cartId"], "rateId": rates["options"][0]["rateId"], "couponCodes": coupons,

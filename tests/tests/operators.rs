@@ -18,7 +18,7 @@ async fn with_a_refused_capture(house: &House) -> (Caller, Value) {
     house.sells("LAMP", 1_000, 10).await;
     let guest = house.guest().await;
     let order = guest.buys("LAMP", 2, "capture_fails").await;
-    assert_eq!(status_of(&order), "CONFIRMED", "{order}");
+    assert!(["CONFIRMED", "ON_HOLD"].contains(&status_of(&order)), "{order}");
     (guest.clone(), waits(&guest, &order).await)
 }
 

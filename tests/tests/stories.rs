@@ -164,10 +164,11 @@ async fn a_capture_that_is_refused_waits_for_a_person(house: &House) {
     house.sells("LAMP", 1_000, 10).await;
     let guest = house.guest().await;
     let order = guest.buys("LAMP", 2, "capture_fails").await;
-    assert_eq!(status_of(&order), "CONFIRMED", "the customer is not kept waiting for the money: {order}");
+    assert_ne!(status_of(&order), "PENDING", "the customer is not kept waiting for the money: {order}");
     let look = async || Some(guest.order(&order).await).filter(|order| order["needsAttention"] == true);
     let order = eventually("a person is called", look).await;
-    assert_eq!((status_of(&order), payment_of(&order)), ("CONFIRMED", "AUTHORIZED"));
+    assert_eq!((status_of(&order), payment_of(&order)), ("ON_HOLD", "FAILED"));
+    assert_eq!(order["attentionReasons"], json!(["CAPTURE_REFUSED"]));
     assert_eq!(house.stock("LAMP").await, (10, 2), "what is sold stays sold");
     let rest = house.rest();
     assert_eq!((rest.sagas_open, rest.sagas_stuck), (1, 1), "{rest}");
@@ -177,7 +178,14 @@ async fn a_capture_that_is_refused_waits_for_a_person(house: &House) {
     assert_eq!((status_of(&cancelled), payment_of(&cancelled)), ("CANCELLED", "VOIDED"), "{cancelled}");
     assert_eq!(cancelled["needsAttention"], false, "nobody is called any more");
     let seen: Vec<_> = guest.watches(&order, 0).await.into_iter().map(|(_, what)| what).collect();
-    let before = ["OrderPlaced", "PaymentAuthorized", "OrderConfirmed", "NeedsAttention"];
+    let before = [
+        "OrderPlaced",
+        "PaymentAuthorized",
+        "OrderConfirmed",
+        "NeedsAttention",
+        "OrderHeld",
+        "NeedsAttention",
+    ];
     let after = ["CancelRequested", "PaymentVoided", "OrderCancelled"];
     assert_eq!(seen, [&before[..], &after].concat());
     assert_eq!(house.stock("LAMP").await, (10, 0));

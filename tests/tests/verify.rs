@@ -7,10 +7,13 @@ use souk_contracts::terms::{OrderId, PaymentId, ReturnId};
 use souk_decider::Aggregate;
 use souk_eventstore::audit::Audit;
 use souk_kernel::{Currency, Money, TypeId};
-use souk_order::domain::order::{Label, Order, OrderEvent, ReturnOpened, ReturnRefunded, Status};
+use souk_order::domain::order::{
+    Decision, Label, Order, OrderEvent, ParcelResolved, ReturnOpened, ReturnRefunded, Status,
+};
 use souk_order::domain::returns::{End, ReturnEvent, ReturnResolved, Whose};
 use souk_tests::{House, STREET, Shape, findings, status_of};
 use std::path::Path;
+use std::sync::Arc;
 use tempfile::TempDir;
 
 /// A shop that sold one, sold and took back one, failed to sell one, and shipped two for less, one parcel of which has
@@ -157,6 +160,15 @@ const FAKES: &[(&str, &str, Fake)] = &[
         let held = facts.reservations[&sold.to_string()].clone();
         facts.reservations.insert(cancelled.to_string(), held);
     }),
+    ("V3", "an order that is paid for and still promised money", |facts, _| {
+        let left = PaymentId::from_uuid(shipped(facts).uuid());
+        let (payment, history) = facts.payments.get_mut(&left).expect("it was paid for");
+        std::mem::take(payment);
+        let mut events = history.iter();
+        while payment.left_minor() == 0 {
+            payment.evolve(events.next().expect("it was promised"));
+        }
+    }),
     ("V6", "a posting without its counterpart", |facts, _| {
         *facts.ledger.values_mut().next().expect("something was sold") += 1;
     }),
@@ -174,6 +186,24 @@ const FAKES: &[(&str, &str, Fake)] = &[
     }),
     ("V9", "an order that nobody goes on with", |facts, data| facts.orders.extend(just_placed(data))),
     ("V9", "a parcel whose money nobody takes", |facts, _| facts.errands.clear()),
+    ("V9", "a parcel that was given up and nobody refunds", |facts, _| {
+        let left = shipped(facts);
+        let order = facts.orders.get_mut(&left).expect("it was shipped");
+        let (parcel, total) = (order.parcels()[0].clone(), order.total().expect("it was placed"));
+        order.evolve(&OrderEvent::ParcelResolved(Arc::new(ParcelResolved {
+            shipment_id: parcel.shipped.shipment_id.clone(),
+            decision: Decision::Refund,
+            by: "stf_1".into(),
+            note: "lost".to_owned(),
+            pieces: parcel.pieces(),
+            worth: total,
+            refund: total,
+            with_shipping: true,
+            came_back: false,
+            is_all: true,
+            resend_id: None,
+        })));
+    }),
     ("V9", "an order whose time for returns never ends", |facts, _| facts.order_timers.clear()),
     ("V9", "an errand of no order", |facts, _| {
         let left = shipped(facts);

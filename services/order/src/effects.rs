@@ -5,6 +5,7 @@
 mod answers;
 mod errands;
 mod pricing;
+mod resend;
 mod returns;
 
 pub(crate) use answers::declined;
@@ -32,6 +33,7 @@ use souk_contracts::shipping::v1::{
     CancelFulfilmentRequest, CreateFulfilmentRequest, FulfilmentLine, LinePart, ShippingServiceClient,
 };
 use souk_contracts::terms::{OrderId, PaymentId};
+use souk_eventstore::{EventStore, StreamId};
 use souk_host::Resources;
 use souk_identity::ServiceIdentity;
 use souk_kernel::{Error, Money, Timestamp, TypeId};
@@ -43,6 +45,8 @@ use std::sync::{Arc, Mutex};
 /// The one capture and the one refund that an order can have which ships nothing.
 const CAPTURE_ID: &str = "full";
 const REFUND_ID: &str = "cancel";
+/// Why stock and money of pieces that were called off are given back, for others' books.
+const LINES_CANCELLED: &str = "LINES_CANCELLED";
 /// Names the cancel of a whole order to shipping.
 const CANCEL_ID: &str = "cancel";
 
@@ -289,24 +293,32 @@ impl Effects {
 
     async fn void(&self, cx: &Cx, placed: &OrderPlaced, reason: &str) -> Outcome {
         self.waiting.note(placed.order_id, false);
-        match self.ask_void(cx, placed, reason).await {
+        match self.ask_void(cx, placed.order_id, &placed.subject, reason).await {
             Ok(answer) => voided(answer),
             Err(error) => silent(&error),
         }
     }
 
-    async fn ask_void(&self, cx: &Cx, placed: &OrderPlaced, reason: &str) -> Result<Option<Payment>, Error> {
-        let request = VoidRequest { payment_id: payment_id(placed.order_id), reason: reason.to_owned() };
-        Ok(self.payment.void(self.to(cx, "payment", &placed.subject), request).await?.payment)
+    /// Gives up what is promised beyond what was taken.
+    async fn void_rest(&self, cx: &Cx, order_id: OrderId, subject: &Arc<str>) -> Outcome {
+        answers::rest_voided(self.ask_void(cx, order_id, subject, LINES_CANCELLED).await)
+    }
+
+    async fn ask_void(
+        &self,
+        cx: &Cx,
+        order_id: OrderId,
+        subject: &Arc<str>,
+        reason: &str,
+    ) -> Result<Option<Payment>, Error> {
+        let request = VoidRequest { payment_id: payment_id(order_id), reason: reason.to_owned() };
+        Ok(self.payment.void(self.to(cx, "payment", subject), request).await?.payment)
     }
 
     /// Payment knows whether the capture came first; the answer to the void says so. What the customer's bank wants
     /// back is not given back beside it: that is waited for.
     async fn return_money(&self, cx: &Cx, order: &Order, placed: &OrderPlaced) -> Outcome {
-        if order.worst_dispute() == Some(order::Dispute::Opened) {
-            return Outcome::Waiting { on: "dispute".into() };
-        }
-        match self.ask_void(cx, placed, order.cancel_reason()).await {
+        match self.ask_void(cx, placed.order_id, &placed.subject, order.cancel_reason()).await {
             Ok(answer) => voided(answer),
             Err(error) if answers::is_recorded_refusal(&error, &["ALREADY_CAPTURED"]) => {
                 self.refund(cx, order, placed).await
@@ -330,6 +342,39 @@ impl Effects {
         refunded(answer.map(|answer| answer.payment), REFUND_ID, total)
     }
 
+    /// Gives money back under this id, unless the customer's bank wants it or has taken it: then it waits, or a person
+    /// decides.
+    #[allow(clippy::too_many_arguments, reason = "whose money, how much, under which name, and why")]
+    async fn give_back(
+        &self,
+        cx: &Cx,
+        store: &EventStore,
+        order_id: OrderId,
+        subject: &Arc<str>,
+        refund_id: String,
+        amount: Money,
+        reason: &str,
+    ) -> Outcome {
+        if amount.minor_units() == 0 {
+            return Outcome::done();
+        }
+        let order = match store.state::<Order>(&StreamId::of::<Order>(order_id)).await {
+            Ok(order) => order,
+            Err(error) => return Outcome::unknown(error),
+        };
+        if let Some(no) = answers::disputed(&order) {
+            return no;
+        }
+        let request = RefundRequest {
+            payment_id: payment_id(order_id),
+            refund_id: refund_id.clone(),
+            amount: Some(amount.into()),
+            reason: reason.to_owned(),
+        };
+        let answer = self.payment.refund(self.to(cx, "payment", subject), request).await;
+        answers::given_back(answer.map(|answer| answer.payment), &refund_id, amount)
+    }
+
     /// Gives shipping what is reserved, from where it lies. What is sold in advance is waited for.
     async fn create_fulfilment(&self, cx: &Cx, order: &Order, placed: &OrderPlaced) -> Outcome {
         let Some(delivery) = order.delivery() else { return Outcome::done() };
@@ -347,6 +392,7 @@ impl Effects {
             order_id: placed.order_id.to_string(),
             rate_id: delivery.rate_id.to_string(),
             lines: to_ship(order, reservation),
+            ..CreateFulfilmentRequest::default()
         };
         let answer = self.shipping.create_fulfilment(self.to(cx, "shipping", &placed.subject), request).await;
         created(answer.map(|answer| answer.fulfilment), order.cancel_asked())

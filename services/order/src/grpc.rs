@@ -535,6 +535,17 @@ impl OrderService for Orders {
         )
     }
 
+    fn resolve_parcel(
+        &self,
+        cx: Cx,
+        request: pb::ResolveParcelRequest,
+    ) -> BoxFuture<'_, Result<pb::ResolveParcelResponse, Error>> {
+        Box::pin(async move {
+            let order = self.resolve_parcel(cx, request).await?;
+            Ok(pb::ResolveParcelResponse { order: Some(order) })
+        })
+    }
+
     fn get_order_as_of(
         &self,
         _cx: Cx,

@@ -96,8 +96,8 @@ pub fn captured_is_what_left(order: &Order) -> bool {
 /// returns are worth, and those no more than was taken.
 pub fn returns_fit(order: &Order) -> bool {
     let Some(returns) = order.returns() else { return true };
-    let arrived = order.arrived();
-    let mut coming = returns.back.clone();
+    let arrived = order.accounted();
+    let mut coming = returns.given_up();
     for piece in returns.pending.values().flat_map(|pieces| pieces.iter()) {
         *coming.entry(piece.line).or_insert(0) += piece.quantity.get();
     }
@@ -159,7 +159,8 @@ pub fn saga_fits_status(facts: &OrderFacts) -> bool {
     let is_free = facts.total.minor_units() == 0;
     match facts.label {
         Label::Pending | Label::Cancelling | Label::AwaitingCustomer => facts.saga_open,
-        Label::Confirmed => {
+        // An order that ships nothing is held while its money is refused.
+        Label::Confirmed | Label::OnHold => {
             let is_paid = matches!(
                 facts.payment,
                 Payment::Captured | Payment::Disputed | Payment::PartiallyRefunded | Payment::Refunded
@@ -170,7 +171,6 @@ pub fn saga_fits_status(facts: &OrderFacts) -> bool {
         | Label::PartiallyShipped
         | Label::Shipped
         | Label::Delivered
-        | Label::OnHold
         | Label::Completed => facts.ships,
         Label::Rejected | Label::Cancelled => !facts.saga_open,
     }

@@ -16,8 +16,11 @@ pub mod place;
 pub mod proto;
 pub mod published;
 pub mod reactions;
+pub mod refund_parcel;
+pub mod resend_parcel;
 pub mod returns;
 pub mod views;
+pub mod void_rest;
 
 use domain::order::Windows;
 use effects::{Effects, ErrandEffects, ReturnEffects};
@@ -77,7 +80,7 @@ impl Service for OrderHouse {
         let returns =
             ReturnEffects { effects: effects.clone(), store: own.store.clone(), ids: own.ids.clone() };
         let returns = sagas.beside(returns, errands.clone());
-        let errands = sagas.beside(ErrandEffects(effects), errands);
+        let errands = sagas.beside(ErrandEffects { effects, store: own.store.clone() }, errands);
         let orders = Orders::new(own, self.quote_ttl, self.windows);
         let on_due = move |timer| {
             let orders = orders.clone();

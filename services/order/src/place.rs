@@ -2,11 +2,12 @@
 //! capture. This file holds its steps and what its moves mean for the order; the calls stand in `effects.rs`.
 //!
 //! The order is confirmed by the commit that records the pivot: a customer does not wait for the capture. What
-//! is shipped is captured parcel by parcel (`dispatch.rs`).
+//! is shipped is captured parcel by parcel (`dispatch.rs`). Either way a promise that expired is asked for anew;
+//! when the money is refused, the order is held and a person is called.
 use crate::cancel;
 use crate::domain::order::{
-    Awaits, ConfirmedLine, Order, OrderAwaitingCustomer, OrderCancelled, OrderConfirmed, OrderEvent,
-    OrderPlaced, OrderRejected, Remainder,
+    Awaits, BY_ITSELF, ConfirmedLine, Order, OrderAwaitingCustomer, OrderCancelled, OrderConfirmed,
+    OrderEvent, OrderPlaced, OrderRejected, OrderReleased, Remainder, capture_refused,
 };
 use souk_contracts::terms::OrderId;
 use souk_decider::Aggregate;
@@ -28,6 +29,9 @@ pub const AUTHORIZE: &str = "authorize";
 pub const COMMIT: &str = "commit";
 /// Takes the money.
 pub const CAPTURE: &str = "capture";
+
+/// Names the hold of an order that ships nothing and whose money was refused.
+const UNPAID_HOLD: &str = "unpaid";
 
 /// How long the saga may take to its pivot, and how long the reservation holds.
 pub const DEADLINE: Duration = Duration::from_secs(30 * 60);
@@ -129,6 +133,7 @@ pub fn with_consequences(order: &Order, moves: Vec<Event>) -> Vec<OrderEvent> {
     let mut progress = order.place().clone();
     let mut detail = order.refusal_detail().to_owned();
     let mut events = Vec::with_capacity(moves.len() + 1);
+    let freed = moves.iter().any(settles).then(|| freed(order, placed)).flatten();
     for moved in moves {
         progress.evolve(&moved);
         if let Event::StepRefused { detail: refusal, .. } = &moved {
@@ -136,8 +141,10 @@ pub fn with_consequences(order: &Order, moves: Vec<Event>) -> Vec<OrderEvent> {
         }
         let consequence = consequence(order, placed, &moved, &detail);
         let confirmed = matches!(consequence, Some(OrderEvent::OrderConfirmed(_)));
+        let unpaid = unpaid(order, placed, &moved);
         events.push(OrderEvent::SagaMoved(moved));
         events.extend(consequence);
+        events.extend(unpaid);
         if confirmed && order.cancel_asked() {
             // The cancel that came while the pivot was in doubt: there is no moment without an open saga.
             let mut after = order.clone();
@@ -145,7 +152,48 @@ pub fn with_consequences(order: &Order, moves: Vec<Event>) -> Vec<OrderEvent> {
             events.extend(cancel::take_over(&after, &progress));
         }
     }
+    events.extend(freed);
     events
+}
+
+fn settles(moved: &Event) -> bool {
+    matches!(moved, Event::Completed { .. } | Event::Abandoned { .. })
+}
+
+/// The money that an order which ships nothing was held for is settled: nothing keeps it any more.
+fn freed(order: &Order, placed: &OrderPlaced) -> Option<OrderEvent> {
+    let is_held = order.delivery().is_none() && !order.holds().is_empty();
+    is_held.then(|| {
+        OrderEvent::OrderReleased(OrderReleased {
+            order_id: placed.order_id,
+            subject: placed.subject.clone(),
+            by: BY_ITSELF.into(),
+            note: "the capture is settled".to_owned(),
+        })
+    })
+}
+
+/// What was sold and cannot be paid for is kept: the order is held once, and a person is called.
+fn unpaid(order: &Order, placed: &OrderPlaced, moved: &Event) -> Vec<OrderEvent> {
+    match moved {
+        Event::NeedsOperator { step, reason, refused: true, .. }
+            if step == CAPTURE && !order.capture_was_refused() =>
+        {
+            let (order_id, subject) = (placed.order_id, placed.subject.clone());
+            capture_refused(order_id, &subject, &Arc::from(UNPAID_HOLD), &Arc::from(CAPTURE), reason).into()
+        }
+        Event::Started { .. }
+        | Event::StepDone { .. }
+        | Event::StepRefused { .. }
+        | Event::StepDelayed { .. }
+        | Event::UndoStarted { .. }
+        | Event::StepUndone { .. }
+        | Event::NeedsOperator { .. }
+        | Event::Completed { .. }
+        | Event::Undone { .. }
+        | Event::Abandoned { .. }
+        | Event::Intervened { .. } => Vec::new(),
+    }
 }
 
 fn consequence(order: &Order, placed: &OrderPlaced, moved: &Event, detail: &str) -> Option<OrderEvent> {

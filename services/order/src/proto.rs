@@ -2,7 +2,7 @@
 pub mod returns;
 
 use crate::domain::order::{
-    Awaits, CancelRequested, Fulfilment, Label, Order, Parcel, PartialPolicy, Payment, Transition,
+    Awaits, CancelRequested, Decision, Fulfilment, Label, Order, Parcel, PartialPolicy, Payment, Transition,
     Whereabouts,
 };
 use crate::domain::quote::{AgreedLine, Quote};
@@ -28,6 +28,8 @@ const COUPONS_MAX: usize = 10;
 const COUPON_CHARS_MAX: usize = 64;
 /// The longest id of a rate, and the longest name of a region.
 const RATE_CHARS_MAX: usize = 64;
+/// The longest name of a parcel.
+const SHIPMENT_CHARS_MAX: usize = 64;
 const REGION_CHARS_MAX: usize = 16;
 /// The longest name of a cancel of lines.
 const CANCEL_ID_CHARS_MAX: usize = 32;
@@ -262,6 +264,38 @@ pub fn noted(order_id: &str, note: &str) -> Result<(OrderId, String), Invalid> {
     invalid.finish(order_id.zip(note.map(str::to_owned)))
 }
 
+/// What staff decides about a parcel, as asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ParcelDecision {
+    pub order_id: OrderId,
+    pub shipment_id: Arc<str>,
+    pub decision: Decision,
+    pub note: String,
+}
+
+pub fn resolve_parcel(request: &pb::ResolveParcelRequest) -> Result<ParcelDecision, Invalid> {
+    let mut invalid = Invalid::new();
+    let order_id = invalid.take("orderId", request.order_id.parse::<OrderId>());
+    let shipment_id = text(&mut invalid, "shipmentId", &request.shipment_id, 1..=SHIPMENT_CHARS_MAX);
+    let decision = match pb::ParcelDecision::try_from(request.decision) {
+        Ok(pb::ParcelDecision::Refund) => Some(Decision::Refund),
+        Ok(pb::ParcelDecision::Resend) => Some(Decision::Resend),
+        Ok(pb::ParcelDecision::Unspecified) | Err(_) => {
+            invalid.add("decision", "must be PARCEL_DECISION_REFUND or PARCEL_DECISION_RESEND");
+            None
+        }
+    };
+    let note = text(&mut invalid, "reason", &request.reason, 1..=NOTE_CHARS_MAX);
+    let read = order_id.zip(shipment_id).zip(decision).zip(note);
+    let read = read.map(|(((order_id, shipment_id), decision), note)| ParcelDecision {
+        order_id,
+        shipment_id: shipment_id.into(),
+        decision,
+        note: note.to_owned(),
+    });
+    invalid.finish(read)
+}
+
 pub fn as_of(request: &pb::GetOrderAsOfRequest) -> Result<(OrderId, Timestamp), Invalid> {
     let mut invalid = Invalid::new();
     let order_id = invalid.take("orderId", request.order_id.parse::<OrderId>());
@@ -440,6 +474,20 @@ fn shipment(parcel: &Parcel) -> pb::OrderShipment {
             .collect(),
         amount: Some(parcel.shipped.amount.into()),
         paid: parcel.is_paid,
+        decision: match parcel.resolved.as_ref().map(|resolved| resolved.decision) {
+            Some(Decision::Refund) => pb::ParcelDecision::Refund,
+            Some(Decision::Resend) => pb::ParcelDecision::Resend,
+            None => pb::ParcelDecision::Unspecified,
+        }
+        .into(),
+        refund: parcel.resolved.as_ref().map(|resolved| resolved.refund.into()),
+        settled: parcel.is_settled,
+        instead_of: parcel
+            .shipped
+            .again
+            .as_ref()
+            .map(|again| again.instead_of.to_string())
+            .unwrap_or_default(),
     }
 }
 

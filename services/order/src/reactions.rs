@@ -3,7 +3,7 @@
 //! that the customer had to act for goes on at once, instead of when it is looked at again.
 use crate::domain::errand::{self, Errand, Task};
 use crate::domain::order::{
-    self, Dispute, HandedOver, Order, OrderEvent, ShippedLine, Status, Whereabouts, Windows, timers,
+    self, Again, Dispute, HandedOver, Order, OrderEvent, ShippedLine, Status, Whereabouts, Windows, timers,
 };
 use crate::domain::returns::{self, Return};
 use crate::effects::{Waiting, declined};
@@ -210,6 +210,8 @@ fn recording(work: Work, order_id: OrderId, parcel: HandedOver, mark: InboxMark)
             lines: shipped.lines.clone(),
             amount: shipped.amount,
             total: order.total().unwrap_or(shipped.amount),
+            may_leave_rest: order.may_leave_rest(),
+            resend_id: shipped.again.as_ref().map(|again| again.resend_id),
         };
         let errand = StreamId::of::<Errand>(task.id(order_id));
         let opened = errand::open(order_id, &shipped.subject, task);
@@ -285,7 +287,14 @@ fn handed_over(message: shipping::ShipmentHandedOver) -> Result<HandedOver, Pois
             location: line.location.parse::<Location>().map_err(|error| faulty(&error))?,
         })
     };
+    let again = match (message.instead_of.as_str(), message.resend_id.as_str()) {
+        ("", _) => None,
+        (instead_of, resend_id) => {
+            Some(Again { instead_of: instead_of.into(), resend_id: read_id(resend_id)? })
+        }
+    };
     Ok(HandedOver {
+        again,
         lines: message.lines.iter().map(line).collect::<Result<Arc<[_]>, Poison>>()?,
         shipment_id: message.shipment_id.into(),
         carrier: message.carrier.into(),

@@ -2,13 +2,15 @@
 use crate::domain::errand::{Errand, ErrandEvent};
 use crate::domain::exchange;
 use crate::domain::order::{
-    Awaits, CAPTURE_REFUSED, Dispute, ERRAND_STUCK, Fulfilment, Label, MoneyFacts, Obstacles, Order,
-    OrderEvent, OrderPlaced, Payment, RETURN_ARRIVED_LATE, ReturnClosed, ReturnOpened, SAGA_STUCK,
-    Whereabouts, ends_wait, money_moved,
+    Awaits, CAPTURE_REFUSED, Decision, Dispute, ERRAND_STUCK, Fulfilment, GoodsFacts, Label, MoneyFacts,
+    NOT_ARRIVED, Obstacles, Order, OrderEvent, OrderPlaced, Payment, Pieces, RETURN_ARRIVED_LATE,
+    ReturnClosed, ReturnOpened, SAGA_STUCK, SHIPMENT_LOST, ends_wait, money_moved,
 };
 use crate::domain::quote::{Quote, QuoteEvent};
 use crate::domain::returns::{Return, ReturnEvent, Status as At};
 use crate::invariants::Listed;
+use crate::place;
+use crate::void_rest::REST;
 use souk_contracts::order::v1 as pb;
 use souk_contracts::terms::{OrderId, QuoteId, ReturnId};
 use souk_eventstore::{Recorded, Row, Statement, StreamId, Table, View};
@@ -23,8 +25,9 @@ const ORDERS: &[Table] = &[
               needs_attention BIGINT NOT NULL, sequence BIGINT NOT NULL, total_minor BIGINT NOT NULL, \
               currency TEXT NOT NULL, market TEXT NOT NULL, external_ref TEXT NOT NULL, \
               placed_at BIGINT NOT NULL, detail TEXT NOT NULL, awaits TEXT NOT NULL, holds BIGINT NOT NULL, \
-              capture_refused BIGINT NOT NULL, captured_minor BIGINT NOT NULL, delivered BIGINT NOT NULL, \
-              disputes BIGINT NOT NULL, returned BIGINT NOT NULL, refunded_minor BIGINT NOT NULL)",
+              capture_refused BIGINT NOT NULL, captured_minor BIGINT NOT NULL, handed_over BIGINT NOT NULL, \
+              disputes BIGINT NOT NULL, returned BIGINT NOT NULL, refunded_minor BIGINT NOT NULL, \
+              sold BIGINT NOT NULL)",
         indexes: &["CREATE INDEX {name}_subject ON {name} (subject, order_id)"],
     },
     Table {
@@ -62,8 +65,8 @@ const RETURNS_OPEN: &str = "SELECT return_id, status FROM {returns} WHERE is_ope
 
 const INSERT_ORDER: &str = "INSERT INTO {orders} (order_id, subject, quote_id, status, payment, reason, \
      cancel_asked, needs_attention, sequence, total_minor, currency, market, external_ref, placed_at, detail, \
-     awaits, holds, capture_refused, captured_minor, delivered, disputes, returned, refunded_minor) \
-     VALUES ($1, $2, $3, 'PENDING', 'NONE', '', 0, 0, $4, $5, $6, $7, $8, $9, '', '', 0, 0, 0, 0, 0, 0, 0)";
+     awaits, holds, capture_refused, captured_minor, handed_over, disputes, returned, refunded_minor, sold) \
+     VALUES ($1, $2, $3, 'PENDING', 'NONE', '', 0, 0, $4, $5, $6, $7, $8, $9, '', '', 0, 0, 0, 0, 0, 0, 0, $10)";
 const CONFIRM: &str =
     "UPDATE {orders} SET status = 'CONFIRMED', needs_attention = 0, sequence = $2 WHERE order_id = $1";
 const END: &str = "UPDATE {orders} SET status = $3, reason = $4, detail = $5, needs_attention = 0, \
@@ -78,9 +81,14 @@ const GO_ON: &str = "UPDATE {orders} SET needs_attention = 0 WHERE order_id = $1
 const SET_STATUS: &str = "UPDATE {orders} SET status = $3, sequence = $2 WHERE order_id = $1";
 const AWAIT: &str = "UPDATE {orders} SET awaits = $3, sequence = $2 WHERE order_id = $1";
 const END_WAIT: &str = "UPDATE {orders} SET awaits = '' WHERE order_id = $1 AND awaits <> ''";
-const REPRICE: &str = "UPDATE {orders} SET awaits = '', total_minor = $3, sequence = $2 WHERE order_id = $1";
+const REPRICE: &str =
+    "UPDATE {orders} SET awaits = '', total_minor = $3, sold = $4, sequence = $2 WHERE order_id = $1";
+const SELL_LESS: &str = "UPDATE {orders} SET awaits = '', total_minor = $3, sold = sold - $4, sequence = $2 \
+     WHERE order_id = $1";
 const DROP_CANCEL: &str = "UPDATE {orders} SET cancel_asked = 0, sequence = $2 WHERE order_id = $1";
-const SEE: &str = "UPDATE {orders} SET delivered = delivered + $3, sequence = $2 WHERE order_id = $1";
+const HAND_OVER: &str = "UPDATE {orders} SET status = $3, handed_over = handed_over + $4, sequence = $2 \
+     WHERE order_id = $1";
+const LOSE: &str = "UPDATE {orders} SET handed_over = handed_over - $3, sequence = $2 WHERE order_id = $1";
 const PAY: &str =
     "UPDATE {orders} SET captured_minor = captured_minor + $3, sequence = $2 WHERE order_id = $1";
 const DISPUTE: &str = "UPDATE {orders} SET disputes = disputes + $3, sequence = $2 WHERE order_id = $1";
@@ -91,7 +99,8 @@ const GIVE_BACK: &str =
     "UPDATE {orders} SET refunded_minor = refunded_minor + $3, sequence = $2 WHERE order_id = $1";
 const HOLD: &str = "UPDATE {orders} SET holds = holds + 1, capture_refused = CASE WHEN $3 = 1 THEN 1 \
      ELSE capture_refused END, sequence = $2 WHERE order_id = $1";
-const UNHOLD: &str = "UPDATE {orders} SET holds = 0, sequence = $2 WHERE order_id = $1";
+const UNHOLD: &str = "UPDATE {orders} SET holds = 0, capture_refused = CASE WHEN $3 = 1 THEN 0 \
+     ELSE capture_refused END, sequence = $2 WHERE order_id = $1";
 const MOVE_ON: &str = "UPDATE {orders} SET sequence = $2 WHERE order_id = $1";
 const CALL: &str = "INSERT INTO {attention} (order_id, about, reason) VALUES ($1, $2, $3) \
      ON CONFLICT (order_id, about, reason) DO NOTHING";
@@ -101,9 +110,9 @@ const INSERT_REF: &str = "INSERT INTO {external_refs} (external_ref, quote_id) V
 const FIND_REF: &str = "SELECT quote_id FROM {external_refs} WHERE external_ref = $1";
 const PAGE: &str = "SELECT order_id, subject, quote_id, status, payment, reason, cancel_asked, \
      needs_attention, sequence, total_minor, currency, market, external_ref, placed_at, detail, awaits, holds, \
-     capture_refused, captured_minor, delivered, CASE WHEN EXISTS (SELECT 1 FROM {attention} \
-     WHERE {attention}.order_id = {orders}.order_id) THEN 1 ELSE 0 END, disputes, returned, refunded_minor \
-     FROM {orders} WHERE subject = $1 AND order_id < $2 ORDER BY order_id DESC LIMIT $3";
+     capture_refused, captured_minor, handed_over, CASE WHEN EXISTS (SELECT 1 FROM {attention} \
+     WHERE {attention}.order_id = {orders}.order_id) THEN 1 ELSE 0 END, disputes, returned, refunded_minor, \
+     sold FROM {orders} WHERE subject = $1 AND order_id < $2 ORDER BY order_id DESC LIMIT $3";
 
 /// What stands in the column while the customer is asked for something.
 const AWAITS_PAYMENT: &str = "PAYMENT";
@@ -115,7 +124,7 @@ const AFTER_THE_NEWEST: &str = "ord_z";
 /// All read models of the service.
 pub fn views() -> Vec<View> {
     vec![
-        View { name: "orders", version: 3, tables: ORDERS, project: project_orders },
+        View { name: "orders", version: 4, tables: ORDERS, project: project_orders },
         View { name: "returns", version: 1, tables: RETURNS, project: project_returns },
         View { name: "external_refs", version: 1, tables: EXTERNAL_REFS, project: project_refs },
         souk_saga::views::view(project_sagas),
@@ -133,7 +142,7 @@ fn project_sagas(recorded: &Recorded, out: &mut Vec<Statement>) {
         }
         // Nothing of the sale was outstanding while the customer was asked.
         Some(OrderEvent::RemainderAccepted(_)) => {
-            out.push(souk_saga::views::wake(recorded, crate::place::NAME));
+            out.push(souk_saga::views::wake(recorded, place::NAME));
         }
         Some(
             OrderEvent::OrderPlaced(_)
@@ -151,6 +160,12 @@ fn project_sagas(recorded: &Recorded, out: &mut Vec<Statement>) {
             | OrderEvent::LinesCancelRequested(_)
             | OrderEvent::OrderLineCancelled(_)
             | OrderEvent::LinesCancelRefused(_)
+            | OrderEvent::ParcelResent(_)
+            | OrderEvent::ResendRefused(_)
+            | OrderEvent::ParcelResolved(_)
+            | OrderEvent::ParcelRefunded(_)
+            | OrderEvent::RestVoidRequested(_)
+            | OrderEvent::RestVoided(_)
             | OrderEvent::OrderHeld(_)
             | OrderEvent::OrderReleased(_)
             | OrderEvent::OrderNeedsAttention(_)
@@ -250,14 +265,20 @@ fn project_orders(recorded: &Recorded, out: &mut Vec<Statement>) {
             Some(at(END).arg("REJECTED").arg(end.reason.as_str()).arg(end.detail.as_str()))
         }
         OrderEvent::OrderCancelled(end) => Some(at(END).arg("CANCELLED").arg(end.reason.as_str()).arg("")),
-        OrderEvent::CancelRequested(_) => Some(at(ASK_CANCEL)),
+        OrderEvent::CancelRequested(_) => {
+            let id = recorded.stream.id();
+            out.push(Statement::new(CALL_NO_MORE).arg(id).arg(place::CAPTURE).arg(CAPTURE_REFUSED));
+            Some(at(ASK_CANCEL))
+        }
         OrderEvent::CancelRefused(_) => Some(at(DROP_CANCEL)),
         OrderEvent::OrderAwaitingCustomer(asked) => Some(at(AWAIT).arg(match &asked.awaits {
             Awaits::Payment { .. } => AWAITS_PAYMENT,
             Awaits::Consent { .. } => AWAITS_CONSENT,
         })),
         OrderEvent::RemainderAccepted(accepted) => {
-            Some(at(REPRICE).arg(accepted.remainder.total.minor_units()))
+            let remainder = &accepted.remainder;
+            let sold: i64 = remainder.lines.iter().map(|line| i64::from(line.quantity.get())).sum();
+            Some(at(REPRICE).arg(remainder.total.minor_units()).arg(sold))
         }
         OrderEvent::OrderProcessingStarted(_) => Some(at(SET_STATUS).arg("PROCESSING")),
         OrderEvent::OrderDelivered(_) => Some(at(SET_STATUS).arg("DELIVERED")),
@@ -269,6 +290,12 @@ fn project_orders(recorded: &Recorded, out: &mut Vec<Statement>) {
         | OrderEvent::LinesCancelRequested(_)
         | OrderEvent::OrderLineCancelled(_)
         | OrderEvent::LinesCancelRefused(_)
+        | OrderEvent::ParcelResent(_)
+        | OrderEvent::ResendRefused(_)
+        | OrderEvent::ParcelResolved(_)
+        | OrderEvent::ParcelRefunded(_)
+        | OrderEvent::RestVoidRequested(_)
+        | OrderEvent::RestVoided(_)
         | OrderEvent::OrderHeld(_)
         | OrderEvent::OrderReleased(_)
         | OrderEvent::OrderNeedsAttention(_)
@@ -301,29 +328,31 @@ fn project_after(recorded: &Recorded, event: &OrderEvent, out: &mut Vec<Statemen
     let at = |sql| Statement::new(sql).arg(id).arg(recorded.version);
     let settled = |about: &str| Statement::new(CALL_NO_MORE).arg(id).arg(about).arg(ERRAND_STUCK);
     match event {
-        OrderEvent::ParcelShipped(shipped) => {
-            out.push(at(SET_STATUS).arg(if shipped.is_last { "SHIPPED" } else { "PARTIALLY_SHIPPED" }));
-        }
-        OrderEvent::ParcelMoved(moved) => {
-            out.push(at(SEE).arg(i64::from(moved.to == Whereabouts::Delivered)));
-        }
-        OrderEvent::ParcelPaid(paid) => {
-            out.push(at(PAY).arg(paid.amount.minor_units()));
-            out.push(settled(&paid.shipment_id));
-        }
+        OrderEvent::ParcelShipped(_)
+        | OrderEvent::ParcelMoved(_)
+        | OrderEvent::ParcelResolved(_)
+        | OrderEvent::ParcelResent(_)
+        | OrderEvent::ResendRefused(_)
+        | OrderEvent::ParcelRefunded(_)
+        | OrderEvent::ParcelPaid(_) => project_parcel(recorded, event, out),
         OrderEvent::PaymentDisputed(disputed) => out.push(at(DISPUTE).arg(match disputed.dispute {
             Dispute::Opened => 1i64,
             Dispute::Won => -1,
             Dispute::Lost => 0,
         })),
         OrderEvent::OrderLineCancelled(cancelled) => {
-            out.push(at(REPRICE).arg(cancelled.total.minor_units()));
+            let pieces: i64 = cancelled.pieces.iter().map(|part| i64::from(part.quantity.get())).sum();
+            out.push(at(SELL_LESS).arg(cancelled.total.minor_units()).arg(pieces));
             out.push(settled(&cancelled.cancel_id));
         }
         OrderEvent::LinesCancelRefused(refused) => out.push(settled(&refused.cancel_id)),
+        OrderEvent::RestVoided(_) => {
+            out.push(at(MOVE_ON));
+            out.push(settled(REST));
+        }
         OrderEvent::OrderHeld(held) => out.push(at(HOLD).arg(i64::from(held.reason == CAPTURE_REFUSED))),
-        OrderEvent::OrderReleased(_) => {
-            out.push(at(UNHOLD));
+        OrderEvent::OrderReleased(released) => {
+            out.push(at(UNHOLD).arg(i64::from(released.is_by_itself())));
             out.push(Statement::new(ALL_SEEN_TO).arg(id));
         }
         // The saga's own move says so already.
@@ -357,7 +386,78 @@ fn project_after(recorded: &Recorded, event: &OrderEvent, out: &mut Vec<Statemen
         | OrderEvent::OrderProcessingStarted(_)
         | OrderEvent::OrderDelivered(_)
         | OrderEvent::OrderCompleted(_)
-        | OrderEvent::LinesCancelRequested(_) => {}
+        | OrderEvent::LinesCancelRequested(_)
+        | OrderEvent::RestVoidRequested(_) => {}
+    }
+}
+
+/// What becomes of a parcel.
+fn project_parcel(recorded: &Recorded, event: &OrderEvent, out: &mut Vec<Statement>) {
+    let id = recorded.stream.id();
+    let at = |sql| Statement::new(sql).arg(id).arg(recorded.version);
+    let settled = |about: &str| Statement::new(CALL_NO_MORE).arg(id).arg(about).arg(ERRAND_STUCK);
+    let found =
+        |about: &str| NOT_ARRIVED.map(|reason| Statement::new(CALL_NO_MORE).arg(id).arg(about).arg(reason));
+    match event {
+        OrderEvent::ParcelShipped(shipped) => {
+            let status = if shipped.is_last { "SHIPPED" } else { "PARTIALLY_SHIPPED" };
+            let pieces: i64 = shipped.lines.iter().map(|line| i64::from(line.quantity.get())).sum();
+            // What is sent again had left before.
+            out.push(match shipped.again {
+                None => at(HAND_OVER).arg(status).arg(pieces),
+                Some(_) => at(MOVE_ON),
+            });
+        }
+        OrderEvent::ParcelMoved(moved) => {
+            out.push(at(MOVE_ON));
+            out.extend(moved.to.is_found().then(|| found(&moved.shipment_id)).into_iter().flatten());
+        }
+        OrderEvent::ParcelResolved(resolved) => {
+            let is_lost = !resolved.came_back && resolved.decision == Decision::Refund;
+            let lost = |part: &Pieces| if !is_lost { 0 } else { i64::from(part.quantity.get()) };
+            out.push(at(LOSE).arg(resolved.pieces.iter().map(lost).sum::<i64>()));
+            let back = if resolved.came_back { 1i64 + i64::from(resolved.is_all) } else { 0 };
+            out.push(at(BACK).arg(back));
+            out.extend(found(&resolved.shipment_id));
+        }
+        OrderEvent::ParcelResent(resent) => out.extend([at(MOVE_ON), settled(&resent.shipment_id)]),
+        OrderEvent::ResendRefused(refused) => {
+            let lost = Statement::new(CALL).arg(id).arg(&refused.shipment_id).arg(SHIPMENT_LOST);
+            out.extend([at(MOVE_ON), settled(&refused.shipment_id), lost]);
+        }
+        OrderEvent::ParcelRefunded(refunded) => {
+            let give_back = at(GIVE_BACK).arg(refunded.refund.minor_units());
+            out.extend([give_back, settled(&refunded.shipment_id)]);
+        }
+        OrderEvent::ParcelPaid(paid) => {
+            out.push(at(PAY).arg(paid.amount.minor_units()));
+            out.push(settled(&paid.shipment_id));
+        }
+        OrderEvent::OrderPlaced(_)
+        | OrderEvent::SagaMoved(_)
+        | OrderEvent::OrderAwaitingCustomer(_)
+        | OrderEvent::RemainderAccepted(_)
+        | OrderEvent::OrderConfirmed(_)
+        | OrderEvent::OrderRejected(_)
+        | OrderEvent::CancelRequested(_)
+        | OrderEvent::CancelRefused(_)
+        | OrderEvent::OrderCancelled(_)
+        | OrderEvent::OrderProcessingStarted(_)
+        | OrderEvent::PaymentDisputed(_)
+        | OrderEvent::OrderDelivered(_)
+        | OrderEvent::OrderCompleted(_)
+        | OrderEvent::LinesCancelRequested(_)
+        | OrderEvent::OrderLineCancelled(_)
+        | OrderEvent::LinesCancelRefused(_)
+        | OrderEvent::OrderHeld(_)
+        | OrderEvent::OrderReleased(_)
+        | OrderEvent::OrderNeedsAttention(_)
+        | OrderEvent::ReturnOpened(_)
+        | OrderEvent::GoodsReturned(_)
+        | OrderEvent::ReturnRefunded(_)
+        | OrderEvent::ReturnClosed(_)
+        | OrderEvent::RestVoidRequested(_)
+        | OrderEvent::RestVoided(_) => {}
     }
 }
 
@@ -392,6 +492,7 @@ fn insert(recorded: &Recorded, placed: &OrderPlaced) -> Statement {
         .arg(placed.market.as_str())
         .arg(&placed.external_ref)
         .arg(placed.placed_at)
+        .arg(placed.lines.iter().map(|line| i64::from(line.quantity.get())).sum::<i64>())
 }
 
 /// The quote of an external reference.
@@ -489,16 +590,14 @@ fn payment(row: &Row) -> Payment {
 }
 
 fn fulfilment(row: &Row) -> Fulfilment {
-    match row.get::<i64>(22) {
-        0 => {}
-        1 => return Fulfilment::PartiallyReturned,
-        _ => return Fulfilment::Returned,
-    }
-    match row.text(3) {
-        "DELIVERED" | "COMPLETED" => Fulfilment::Fulfilled,
-        "PARTIALLY_SHIPPED" | "SHIPPED" if row.get::<i64>(19) != 0 => Fulfilment::Partial,
-        _ => Fulfilment::Unfulfilled,
-    }
+    Fulfilment::of(GoodsFacts {
+        sold: row.get::<i64>(24).unsigned_abs(),
+        handed_over: row.get::<i64>(19).unsigned_abs(),
+        all_back: match row.get::<i64>(22) {
+            0 => None,
+            back => Some(back > 1),
+        },
+    })
 }
 
 /// What the sagas do to the money; the rest follows from other columns.

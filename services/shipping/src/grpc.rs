@@ -135,8 +135,8 @@ impl Desk {
         let (order_id, rate_id) = (creation.order_id, creation.rate_id);
         let locations = fulfilment::locations(&creation.lines);
         let fresh: Vec<ShipmentId> = (0..locations).map(|_| self.ids.new_id()).collect();
-        let lines = creation.lines;
-        let wish = Create { order_id, subject: subject.clone(), rate_id, lines, fresh };
+        let (lines, again) = (creation.lines, creation.again);
+        let wish = Create { order_id, subject: subject.clone(), rate_id, lines, again, fresh };
         let (stream, rate) = (StreamId::of::<Fulfilment>(order_id), StreamId::of::<Rate>(rate_id));
         let work = self.work(&cx)?.read::<Fulfilment>(&stream).read::<Rate>(&rate);
         let work = work.decide(move |facts, _| {
@@ -145,6 +145,7 @@ impl Desk {
             let quoted = rate.quoted().filter(|quoted| quoted.subject == wish.subject);
             let taken = known.create(&wish, quoted.is_some())?;
             let decision = Decision::new().append(&stream, Expected::Any, taken.events);
+            let decision = told_to_its_order(decision, &wish, &taken.packets);
             let Some(quoted) = quoted else { return Ok(decision) };
             Ok(taken.packets.into_iter().fold(decision, |decision, packet| {
                 let shipment = StreamId::of::<Shipment>(packet.shipment_id);
@@ -234,7 +235,7 @@ impl Desk {
     async fn fulfilment(&self, order_id: OrderId) -> Result<pb::Fulfilment> {
         let known = self.store.state::<Fulfilment>(&StreamId::of::<Fulfilment>(order_id)).await?;
         let mut shipments = Vec::with_capacity(known.shipment_ids().len());
-        for shipment_id in known.shipment_ids() {
+        for shipment_id in known.all_shipment_ids() {
             let parcel = self.store.state::<Shipment>(&StreamId::of::<Shipment>(shipment_id)).await?;
             shipments.extend(proto::shipment(&parcel, parcel.version(), None));
         }
@@ -392,8 +393,20 @@ struct Changes {
     shipments: Vec<(ShipmentId, Vec<ShipmentEvent>)>,
 }
 
+/// The order's own fulfilment knows the parcels that carry pieces of it again.
+fn told_to_its_order(decision: Decision, wish: &Create, packets: &[fulfilment::Packet]) -> Decision {
+    let Some(again) = wish.again.as_ref().filter(|_| !packets.is_empty()) else { return decision };
+    let sent = fulfilment::SentAgain {
+        resend_id: again.resend_id,
+        shipment_ids: packets.iter().map(|packet| packet.shipment_id).collect(),
+    };
+    let stream = StreamId::of::<Fulfilment>(again.order_id);
+    decision.append(stream, Expected::Exists, vec![FulfilmentEvent::SentAgain(sent)])
+}
+
 fn made(wish: &Create, quoted: &RateQuoted, packet: fulfilment::Packet) -> ShipmentCreated {
-    let (order_id, shipment_id) = (wish.order_id, packet.shipment_id);
+    let order_id = wish.again.as_ref().map_or(wish.order_id, |again| again.order_id);
+    let shipment_id = packet.shipment_id;
     ShipmentCreated {
         of: crate::domain::shipment::Of { order_id, shipment_id, subject: wish.subject.clone() },
         number: packet.number,
@@ -406,6 +419,7 @@ fn made(wish: &Create, quoted: &RateQuoted, packet: fulfilment::Packet) -> Shipm
         country: quoted.country.clone(),
         region: quoted.region.clone(),
         address: quoted.address.clone(),
+        again: wish.again.clone(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Messages to commands and states to messages. Every faulty field of a request is named at once.
 use crate::domain::address::{self, Address, Check};
+use crate::domain::fulfilment::Again;
 use crate::domain::fulfilment::{CancelOutcome, Fulfilment, Phase, locations};
 use crate::domain::notice::NoticeReceived;
 use crate::domain::rate::RateQuoted;
@@ -8,7 +9,7 @@ use crate::domain::{LINES_MAX, Line, Name, Part, SHIPMENTS_MAX, Scan, Seen, Ship
 use crate::published;
 use serde::Deserialize;
 use souk_contracts::shipping::v1 as pb;
-use souk_contracts::terms::{Location, Market, OrderId, Quantity, RateId, Sku};
+use souk_contracts::terms::{Location, Market, OrderId, Quantity, RateId, ShipmentId, Sku};
 use souk_kernel::{Invalid, Timestamp};
 use souk_rpc::time;
 use std::fmt::Display;
@@ -41,6 +42,8 @@ pub struct Creation {
     pub order_id: OrderId,
     pub rate_id: RateId,
     pub lines: Arc<[Line]>,
+    /// Where pieces are sent again.
+    pub again: Option<Again>,
 }
 
 /// A cancel, as asked for.
@@ -119,7 +122,17 @@ pub fn creation(request: &pb::CreateFulfilmentRequest) -> Result<Creation, Inval
     if lines.as_ref().is_some_and(|lines| locations(lines) > SHIPMENTS_MAX) {
         invalid.add("lines", format!("must lie at no more than {SHIPMENTS_MAX} locations"));
     }
-    let creation = || Some(Creation { order_id: order_id?, rate_id: rate_id?, lines: lines.clone()?.into() });
+    let is_again = !(request.for_order_id.is_empty() && request.instead_of.is_empty());
+    let again = is_again.then(|| {
+        let of = invalid.take("forOrderId", request.for_order_id.parse::<OrderId>());
+        let instead_of = invalid.take("insteadOf", request.instead_of.parse::<ShipmentId>());
+        Some(Again { order_id: of?, instead_of: instead_of?, resend_id: order_id? })
+    });
+    let again = again.flatten();
+    let creation = || {
+        let (lines, again) = (lines.clone()?.into(), again.clone());
+        Some(Creation { order_id: order_id?, rate_id: rate_id?, lines, again })
+    };
     let creation = creation();
     invalid.finish(creation)
 }
@@ -415,6 +428,7 @@ mod tests {
             order_id: OrderId::from_str("ord_01h455vb4pex5vsknk084sn02q").expect("an id").to_string(),
             rate_id: "rte_01h455vb4pex5vsknk084sn02q".to_owned(),
             lines: (0..SHIPMENTS_MAX).map(line).collect(),
+            ..pb::CreateFulfilmentRequest::default()
         };
         let read = creation(&request).expect("so many are fine");
         assert_eq!(read.lines[0].title.len(), TITLE_CHARS_MAX, "a title is for people");

@@ -2,7 +2,7 @@
 //! event alone, so it is the same whenever it is asked for. None holds an address.
 use crate::domain::fulfilment::FulfilmentEvent;
 use crate::domain::shipment::{
-    Of, ReturnArrived, ShipmentCancelled, ShipmentEvent, ShipmentReturnedToSender,
+    Of, ReturnArrived, ShipmentCancelled, ShipmentEvent, ShipmentHandedOver, ShipmentReturnedToSender,
 };
 use crate::domain::{Fulfilment, Line, Shipment};
 use prost::Message;
@@ -44,7 +44,8 @@ fn created(recorded: &FulfilmentEvent) -> Option<PublicEvent> {
         FulfilmentEvent::FulfilmentRefused(_)
         | FulfilmentEvent::CancelDecided(_)
         | FulfilmentEvent::HoldPlaced(_)
-        | FulfilmentEvent::HoldReleased(_) => None,
+        | FulfilmentEvent::HoldReleased(_)
+        | FulfilmentEvent::SentAgain(_) => None,
     }
 }
 
@@ -71,14 +72,7 @@ fn moved(recorded: &ShipmentEvent) -> Option<PublicEvent> {
             let (order_id, shipment_id, subject) = names(&packed.of);
             event("souk.shipping.v1.ShipmentPacked", &pb::ShipmentPacked { order_id, shipment_id, subject })
         }
-        ShipmentEvent::ShipmentHandedOver(handed) => {
-            let (order_id, shipment_id, subject) = names(&handed.of);
-            let (carrier, tracking_code) = (handed.carrier.to_string(), handed.tracking_code.to_string());
-            let lines = lines(&handed.lines);
-            let message =
-                pb::ShipmentHandedOver { order_id, shipment_id, subject, lines, carrier, tracking_code };
-            event("souk.shipping.v1.ShipmentHandedOver", &message)
-        }
+        ShipmentEvent::ShipmentHandedOver(handed) => handed_over(handed),
         ShipmentEvent::ShipmentInTransit(moved) => {
             let (order_id, shipment_id, subject) = names(&moved.of);
             event(
@@ -102,6 +96,11 @@ fn moved(recorded: &ShipmentEvent) -> Option<PublicEvent> {
             let (order_id, shipment_id, subject) = names(&lost.of);
             event("souk.shipping.v1.ShipmentLost", &pb::ShipmentLost { order_id, shipment_id, subject })
         }
+        // To whoever waits for it, what the carrier destroyed is lost.
+        ShipmentEvent::ShipmentDamaged(moved) => {
+            let (order_id, shipment_id, subject) = names(&moved.of);
+            event("souk.shipping.v1.ShipmentLost", &pb::ShipmentLost { order_id, shipment_id, subject })
+        }
         ShipmentEvent::ShipmentReturnedToSender(back) => returned(back),
         ShipmentEvent::ShipmentCancelled(end) => cancelled(end),
         ShipmentEvent::ReturnArrived(back) => arrived(back),
@@ -119,10 +118,27 @@ fn moved(recorded: &ShipmentEvent) -> Option<PublicEvent> {
         | ShipmentEvent::ParcelCollected(_)
         | ShipmentEvent::ShipmentOutForDelivery(_)
         | ShipmentEvent::ShipmentReturning(_)
-        | ShipmentEvent::ShipmentDamaged(_)
         | ShipmentEvent::ScanNoted(_)
         | ShipmentEvent::StepDelayed(_) => None,
     }
+}
+
+fn handed_over(handed: &ShipmentHandedOver) -> Option<PublicEvent> {
+    let (order_id, shipment_id, subject) = names(&handed.of);
+    let (carrier, tracking_code) = (handed.carrier.to_string(), handed.tracking_code.to_string());
+    let lines = lines(&handed.lines);
+    let again = handed.again.as_ref();
+    let message = pb::ShipmentHandedOver {
+        order_id,
+        shipment_id,
+        subject,
+        lines,
+        carrier,
+        tracking_code,
+        instead_of: again.map(|again| again.instead_of.to_string()).unwrap_or_default(),
+        resend_id: again.map(|again| again.resend_id.to_string()).unwrap_or_default(),
+    };
+    event("souk.shipping.v1.ShipmentHandedOver", &message)
 }
 
 fn returned(back: &ShipmentReturnedToSender) -> Option<PublicEvent> {

@@ -61,7 +61,7 @@ fn sides(facts: &Facts) -> Vec<Finding> {
         ),
         finding(
             "V3",
-            "an order that came to nothing holds no stock, no money and no parcels",
+            "what came to nothing, or is paid for, holds no stock, no money and no parcels beyond that",
             orders,
             came_to_nothing(facts),
         ),
@@ -196,12 +196,14 @@ fn came_to_nothing(facts: &Facts) -> Vec<String> {
         (!is_over)
             .then(|| format!("{id}: {held} pieces, {kept} minor units and {parcels} parcels are still held"))
     });
-    wrong.collect()
+    wrong.chain(money::rest_promised(facts)).collect()
 }
 
 fn orphans(facts: &Facts) -> Vec<String> {
+    let sent_again = sales::sent_again(facts);
     let stock = facts.reservations.iter().filter(|(id, (reservation, _))| {
-        let has_order = id.parse().is_ok_and(|id: OrderId| facts.orders.contains_key(&id));
+        let has_order =
+            id.parse().is_ok_and(|id: OrderId| facts.orders.contains_key(&id) || sent_again.contains(&id));
         sales::held(reservation) > 0 && !has_order
     });
     let stock = stock.map(|(id, _)| format!("reservation {id} has no order"));

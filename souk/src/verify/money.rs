@@ -3,7 +3,7 @@ use super::Facts;
 use super::sales::{errands, is_sold};
 use souk_contracts::terms::{OrderId, PaymentId};
 use souk_kernel::{Currency, TypeId};
-use souk_order::domain::order::{Label, Order, Payment as Axis};
+use souk_order::domain::order::{ARRIVAL_TIMER, Label, Order, Payment as Axis};
 use souk_order::invariants as orders;
 use souk_payment::domain::{Payment, Promise, ledger::Account};
 use souk_payment::invariants as payments;
@@ -44,6 +44,23 @@ pub fn kept(payment: &Payment) -> i64 {
 /// V3 for the money.
 pub fn kept_of(facts: &Facts, order: OrderId) -> i64 {
     payment(facts, order).map_or(0, kept)
+}
+
+/// V3 for what was called off: an order all of which has left and is paid for is promised nothing more. What a
+/// person settled, or what is still being looked at, is left out.
+pub fn rest_promised(facts: &Facts) -> Vec<String> {
+    let by_hand: BTreeSet<OrderId> = facts.settled_by_hand().collect();
+    let through = facts.orders.iter().filter(|(id, order)| {
+        let look = format!("{ARRIVAL_TIMER}/{id}/");
+        let looks = facts.order_timers.range(look.clone()..).next().is_some_and(|key| key.starts_with(&look));
+        let goes_on = looks || errands(facts, **id).any(|errand| errand.saga().is_open());
+        order.is_shipped_and_paid() && !goes_on && !by_hand.contains(id)
+    });
+    let promised = through.filter_map(|(id, _)| {
+        let left = payment(facts, *id).map_or(0, Payment::left_minor);
+        (left != 0).then(|| format!("{id}: all of it is paid for, and {left} minor units are still promised"))
+    });
+    promised.collect()
 }
 
 /// V4 for the money.

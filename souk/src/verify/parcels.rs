@@ -2,6 +2,7 @@
 use super::Facts;
 use souk_contracts::terms::OrderId;
 use souk_shipping::carry;
+use souk_shipping::domain::fulfilment::FulfilmentCreated;
 use souk_shipping::domain::{Fulfilment, Shipment};
 use souk_shipping::invariants::{self as shipping, Broken};
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,7 +33,9 @@ pub fn sound(facts: &Facts) -> Vec<String> {
     let mut of_order: BTreeMap<OrderId, Vec<Shipment>> = BTreeMap::new();
     for (parcel, _) in facts.shipments.values() {
         if let Some(created) = parcel.created() {
-            of_order.entry(created.of.order_id).or_default().push(parcel.clone());
+            // What is sent again has a fulfilment of its own.
+            let fulfilment = created.again.as_ref().map_or(created.of.order_id, |again| again.resend_id);
+            of_order.entry(fulfilment).or_default().push(parcel.clone());
         }
     }
     let nothing = Fulfilment::default();
@@ -75,9 +78,9 @@ pub fn still_in_house(facts: &Facts, order: OrderId) -> usize {
 
 /// V4 for the parcels.
 pub fn orphans(facts: &Facts) -> Vec<String> {
-    let strays = facts
-        .fulfilments
-        .iter()
-        .filter(|(id, fulfilment)| fulfilment.created().is_some() && !facts.orders.contains_key(id));
+    let strays = facts.fulfilments.iter().filter(|(id, fulfilment)| {
+        let of = |created: &FulfilmentCreated| created.again.as_ref().map_or(**id, |again| again.order_id);
+        fulfilment.created().is_some_and(|created| !facts.orders.contains_key(&of(created)))
+    });
     strays.map(|(id, _)| format!("a fulfilment for {id}, and there is no such order")).collect()
 }

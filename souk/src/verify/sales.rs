@@ -100,7 +100,8 @@ pub fn confirmed(facts: &Facts) -> Vec<String> {
             return Some(format!("{id}: its reservation holds other lines"));
         }
         let ships = open.iter().any(|errand| matches!(task(errand), Some(Task::Dispatch { .. })));
-        let left = order.parcels().iter().flat_map(|parcel| parcel.shipped.lines.iter());
+        let first = order.parcels().iter().filter(|parcel| parcel.shipped.again.is_none());
+        let left = first.flat_map(|parcel| parcel.shipped.lines.iter());
         let left = sum(left.map(|line| (line.line, &line.sku, line.quantity.get())));
         let booked = reservation.shipped().iter();
         let booked = sum(booked.map(|line| (line.line, &line.sku, line.quantity.get())));
@@ -138,6 +139,18 @@ pub fn sagas(facts: &Facts) -> Vec<String> {
             });
             (!is_taken).then(|| format!("{name}: nobody takes the money of this parcel"))
         }));
+        broken.extend(order.parcels().iter().filter(|parcel| parcel.resolved.is_some()).filter_map(
+            |parcel| {
+                let name = match parcel.resolved.as_ref().and_then(|resolved| resolved.resend_id) {
+                    Some(resend_id) => format!("{id}.resend.{resend_id}"),
+                    None => format!("{id}.refund.{}", parcel.shipped.shipment_id),
+                };
+                let errand = facts.errands.get(&name);
+                let is_seen_to = errand.is_some_and(|errand| parcel.is_settled || errand.saga().is_open());
+                (!is_seen_to)
+                    .then(|| format!("{name}: nobody carries out what was decided about this parcel"))
+            },
+        ));
     }
     broken.extend(facts.errands.iter().filter_map(|(name, errand)| {
         let stands_still = errand.saga().is_open() && errand::outstanding(errand).is_empty();
@@ -293,4 +306,19 @@ pub fn with_label<'a>(
 /// V3 for the goods: how many pieces are still held for an order, in stock or in parcels.
 pub fn still_held(facts: &Facts, order: OrderId) -> u64 {
     reservation(facts, order).map_or(0, held)
+}
+
+/// The names under which orders send parcels again: they have stock of their own.
+pub fn sent_again(facts: &Facts) -> BTreeSet<OrderId> {
+    let errands = facts.errands.values().filter_map(task);
+    let named = errands.filter_map(|task| match task {
+        Task::ResendParcel { resend_id, .. } => Some(*resend_id),
+        Task::Dispatch { .. }
+        | Task::Hold { .. }
+        | Task::Release { .. }
+        | Task::CancelLines { .. }
+        | Task::VoidRest { .. }
+        | Task::RefundParcel { .. } => None,
+    });
+    named.collect()
 }

@@ -8,19 +8,21 @@ mod moves;
 mod parcels;
 mod returns;
 mod timers;
+mod undelivered;
 
-pub use after::Parcel;
+pub use after::{Parcel, Rest};
 pub use commands::{
-    Cancel, Place, cancel, confirm_partial, customer_late, deadline_passed, hold, place, release,
-    return_window_over, undo_window_over,
+    Cancel, Place, cancel, capture_refused, confirm_partial, customer_late, deadline_passed, hold, place,
+    release, return_window_over, undo_window_over,
 };
 pub use events::*;
-pub use moves::{MoneyFacts, disputed, ends_wait, money_moved};
-pub use parcels::{HandedOver, Lines, OrderLines, arrival_check, handed_over, moved};
+pub use moves::{GoodsFacts, MoneyFacts, Obstacles, disputed, ends_wait, money_moved};
+pub use parcels::{HandedOver, Lines, NOT_ARRIVED, OrderLines, SHIPMENT_LOST, handed_over, looked_at, moved};
 pub use returns::{RETURNS_MAX, Returns, Worth, arrivals};
 pub use timers::{
     ARRIVAL_TIMER, CUSTOMER_TIMER, RETURNS_TIMER, Timers, UNDO_TIMER, Windows, arrival_timer, timers,
 };
+pub use undelivered::{LOST_PARCEL_ARRIVED, Resolve, UNDELIVERABLE_FEE_PERCENT, not_resent, resolve};
 
 use super::{Delivery, Line, Terms};
 use crate::{cancel as cancelling, fulfil, place as placing};
@@ -80,6 +82,14 @@ pub enum OrderEvent {
     ParcelMoved(ParcelMoved),
     /// The money of a parcel was taken.
     ParcelPaid(ParcelPaid),
+    /// Staff decided what becomes of a parcel that did not arrive.
+    ParcelResolved(Arc<ParcelResolved>),
+    /// What was decided about a parcel is done.
+    ParcelRefunded(ParcelRefunded),
+    /// Shipping has the pieces of a parcel to send again.
+    ParcelResent(ParcelResent),
+    /// The pieces of a parcel cannot be sent again.
+    ResendRefused(ResendRefused),
     /// The customer's bank took the money back, or what came of it.
     PaymentDisputed(PaymentDisputed),
     /// Every parcel has arrived.
@@ -92,6 +102,10 @@ pub enum OrderEvent {
     OrderLineCancelled(OrderLineCancelled),
     /// Pieces could no longer be called off.
     LinesCancelRefused(LinesCancelRefused),
+    /// What is promised beyond what was taken is to be given up.
+    RestVoidRequested(RestVoidRequested),
+    /// Nothing is promised any more beyond what was taken.
+    RestVoided(RestVoided),
     /// It stays in the house.
     OrderHeld(OrderHeld),
     /// Nothing keeps it in the house any more.
@@ -121,12 +135,18 @@ stored_events!(OrderEvent {
     ParcelShipped: 1,
     ParcelMoved: 1,
     ParcelPaid: 1,
+    ParcelResolved: 1,
+    ParcelRefunded: 1,
+    ParcelResent: 1,
+    ResendRefused: 1,
     PaymentDisputed: 1,
     OrderDelivered: 1,
     OrderCompleted: 1,
     LinesCancelRequested: 1,
     OrderLineCancelled: 1,
     LinesCancelRefused: 1,
+    RestVoidRequested: 1,
+    RestVoided: 1,
     OrderHeld: 1,
     OrderReleased: 1,
     OrderNeedsAttention: 1,
@@ -192,26 +212,6 @@ impl Label {
     }
 }
 
-/// What stands in the way of a status.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Obstacles {
-    pub cancel_asked: bool,
-    pub is_held: bool,
-    pub awaits_customer: bool,
-}
-
-impl Obstacles {
-    /// What is shown of an order that is not at its end, and that would be shown as `usual`.
-    pub fn before(self, usual: Label) -> Label {
-        match (self.cancel_asked, self.is_held, self.awaits_customer) {
-            (true, _, _) => Label::Cancelling,
-            (false, true, _) => Label::OnHold,
-            (false, false, true) => Label::AwaitingCustomer,
-            (false, false, false) => usual,
-        }
-    }
-}
-
 /// Where the money is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Payment {
@@ -233,9 +233,12 @@ pub enum Payment {
 /// Where the goods are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Fulfilment {
+    /// Nothing was handed over.
     #[default]
     Unfulfilled,
+    /// Some of it was.
     Partial,
+    /// All that is sold was.
     Fulfilled,
     PartiallyReturned,
     Returned,
@@ -255,6 +258,8 @@ pub enum Transition {
     DisputeLost,
     CancelRequested,
     CancelRefused,
+    ParcelResolved,
+    ParcelResent,
     PaymentVoided,
     PaymentRefunded,
     NeedsAttention,
@@ -326,6 +331,9 @@ impl Aggregate for Order {
             OrderEvent::CancelRequested(asked) => {
                 let by = if asked.by_staff { CancelBy::Staff } else { CancelBy::Customer };
                 self.cancel_asked = Some(by);
+                if self.after.is_some() {
+                    self.after_mut().evolve(event);
+                }
             }
             OrderEvent::CancelRefused(refused) => {
                 self.cancel_asked = None;
@@ -338,7 +346,10 @@ impl Aggregate for Order {
             OrderEvent::OrderDelivered(_) => self.status = Status::Delivered,
             OrderEvent::OrderCompleted(_) => self.status = Status::Completed,
             OrderEvent::ParcelShipped(shipped) => {
-                self.status = if shipped.is_last { Status::Shipped } else { Status::PartiallyShipped };
+                // What is sent again had left before.
+                if shipped.again.is_none() {
+                    self.status = if shipped.is_last { Status::Shipped } else { Status::PartiallyShipped };
+                }
                 self.after_mut().evolve(event);
             }
             OrderEvent::ParcelMoved(_)
@@ -347,6 +358,12 @@ impl Aggregate for Order {
             | OrderEvent::LinesCancelRequested(_)
             | OrderEvent::OrderLineCancelled(_)
             | OrderEvent::LinesCancelRefused(_)
+            | OrderEvent::ParcelResent(_)
+            | OrderEvent::ResendRefused(_)
+            | OrderEvent::ParcelResolved(_)
+            | OrderEvent::ParcelRefunded(_)
+            | OrderEvent::RestVoidRequested(_)
+            | OrderEvent::RestVoided(_)
             | OrderEvent::OrderHeld(_)
             | OrderEvent::OrderReleased(_)
             | OrderEvent::OrderNeedsAttention(_)
@@ -498,6 +515,11 @@ impl Order {
         self.after.as_ref().map_or(&[], |after| &after.holds)
     }
 
+    /// Whether money that is owed was refused at some time.
+    pub fn capture_was_refused(&self) -> bool {
+        self.after.as_ref().is_some_and(|after| after.capture_refused)
+    }
+
     /// How often it was held.
     pub fn holds_ever(&self) -> u32 {
         self.after.as_ref().map_or(0, |after| after.holds_ever)
@@ -567,7 +589,7 @@ impl Order {
         Payment::of(MoneyFacts {
             by_sagas: self.payment,
             awaits_payment: self.awaits.is_some() && self.awaits_consent().is_none(),
-            capture_refused: self.after.as_ref().is_some_and(|after| after.capture_refused),
+            capture_refused: self.capture_was_refused(),
             disputed: self.dispute_states().any(|dispute| dispute != Dispute::Won),
             captured_minor: self.captured_minor(),
             total_minor: self.total().map_or(0, |total| total.minor_units()),
@@ -592,21 +614,12 @@ impl Order {
 
     /// Where the goods are.
     pub fn fulfilment(&self) -> Fulfilment {
-        let delivered = self.parcels().iter().any(|parcel| parcel.at == Whereabouts::Delivered);
-        if let Some(returns) = self.returns().filter(|returns| !returns.back.is_empty()) {
-            return if returns.is_all_back { Fulfilment::Returned } else { Fulfilment::PartiallyReturned };
-        }
-        match self.status {
-            Status::Delivered | Status::Completed => Fulfilment::Fulfilled,
-            Status::PartiallyShipped | Status::Shipped if delivered => Fulfilment::Partial,
-            Status::Pending
-            | Status::Confirmed
-            | Status::Processing
-            | Status::PartiallyShipped
-            | Status::Shipped
-            | Status::Rejected { .. }
-            | Status::Cancelled { .. } => Fulfilment::Unfulfilled,
-        }
+        let returns = self.returns().filter(|returns| !returns.back.is_empty());
+        Fulfilment::of(GoodsFacts {
+            sold: self.sold().0.iter().map(|(_, sold)| u64::from(*sold)).sum(),
+            handed_over: self.with_customer_or_carrier(),
+            all_back: returns.map(|returns| returns.is_all_back),
+        })
     }
 
     fn after_mut(&mut self) -> &mut After {

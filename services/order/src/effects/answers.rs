@@ -277,6 +277,30 @@ pub(super) fn disputed(order: &Order) -> Option<Outcome> {
     }
 }
 
+/// What an answer to the Void of a rest means. Where nothing is left to give up, all is well; whether it was given up
+/// or ran out is payment's to tell.
+pub(super) fn rest_voided(answer: Result<Option<Payment>, Error>) -> Outcome {
+    let payment = match answer {
+        Ok(payment) => payment,
+        Err(error) if is_recorded_refusal(&error, &["ALREADY_CAPTURED"]) => return Outcome::done(),
+        Err(error) if is_recorded_refusal(&error, &["VOID_REFUSED"]) => {
+            return Outcome::refused(error.reason(), error.message());
+        }
+        Err(error) => return silent(&error),
+    };
+    match payment.as_ref().map(Payment::status) {
+        Some(
+            PaymentStatus::PartiallyCaptured
+            | PaymentStatus::Captured
+            | PaymentStatus::PartiallyRefunded
+            | PaymentStatus::Refunded
+            | PaymentStatus::Voided
+            | PaymentStatus::AuthExpired,
+        ) => Outcome::done(),
+        other => unexpected(other),
+    }
+}
+
 /// What an answer to Refund means. While the provider takes its time, the cancel waits.
 pub(super) fn refunded(answer: Answer<Payment>, refund_id: &str, total: Money) -> Outcome {
     match answer {
@@ -464,6 +488,25 @@ mod tests {
             (void(Status::Authorized).as_str(), void(Status::Unknown).as_str()),
             ("unknown", "unknown")
         );
+    }
+
+    #[test]
+    fn a_rest_is_given_up_when_payment_says_so_or_nothing_is_left_of_it() {
+        use PaymentStatus as Status;
+        let rest = |status: Status| {
+            word(rest_voided(Ok(Some(Payment { status: status.into(), ..Payment::default() }))))
+        };
+        for over in [Status::Captured, Status::PartiallyCaptured, Status::Refunded, Status::AuthExpired] {
+            assert_eq!(rest(over), "done", "{over:?}");
+        }
+        for open in [Status::Authorized, Status::Unknown, Status::Authorizing, Status::Unspecified] {
+            assert_eq!(rest(open), "unknown", "{open:?}");
+        }
+        let error = |reason| Err(Error::new(Code::FailedPrecondition, reason, "no"));
+        let words =
+            ["ALREADY_CAPTURED", "VOID_REFUSED", "OUTCOME_UNKNOWN"].map(|r| word(rest_voided(error(r))));
+        assert_eq!(words, ["done", "VOID_REFUSED", "unknown"]);
+        assert_eq!(word(rest_voided(Ok(None))), "unknown");
     }
 
     #[test]

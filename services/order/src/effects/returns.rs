@@ -1,13 +1,12 @@
 //! The calls of a return: its stock, its money and its label.
-use super::answers::{disputed, given_back, label_issued, label_voided, released_pieces, silent};
-use super::{Effects, payment_id};
+use super::Effects;
+use super::answers::{disputed, label_issued, label_voided, released_pieces, silent};
 use crate::domain::returns::{Found, Grade, Return, ReturnEvent, Settlement, Whose};
 use crate::domain::{Order, Quote, exchange};
 use crate::{place, returns as saga};
 use souk_contracts::inventory::v1::{
     Grade as StockGrade, ReleaseRequest, RestockLine, RestockRequest, StockLine,
 };
-use souk_contracts::payment::v1::RefundRequest;
 use souk_contracts::shipping::v1::{CreateReturnLabelRequest, VoidReturnLabelRequest};
 use souk_contracts::terms::OrderId;
 use souk_eventstore::{CommitId, Decision, EventStore, Expected, Folded, Origin, StreamId, Work};
@@ -151,9 +150,6 @@ impl ReturnEffects {
         if refund.minor_units() == 0 {
             return Outcome::done();
         }
-        if let Some(no) = self.disputed(whose, settlement).await {
-            return no;
-        }
         if progress.standing(saga::EXCHANGE) == Standing::Skipped {
             let order_id = exchange::order_of(whose.return_id);
             match self.order(order_id).await {
@@ -167,16 +163,9 @@ impl ReturnEffects {
                 Err(error) => return Outcome::unknown(error),
             }
         }
-        let refund_id = whose.return_id.to_string();
-        let request = RefundRequest {
-            payment_id: payment_id(payer(whose, settlement)),
-            refund_id: refund_id.clone(),
-            amount: Some(refund.into()),
-            reason: RETURNED.to_owned(),
-        };
-        let cx = self.effects.to(&call.cx, "payment", &whose.subject);
-        let answer = self.effects.payment.refund(cx, request).await;
-        given_back(answer.map(|answer| answer.payment), &refund_id, refund)
+        let (payer, name) = (payer(whose, settlement), whose.return_id.to_string());
+        let effects = &self.effects;
+        effects.give_back(&call.cx, &self.store, payer, &whose.subject, name, refund, RETURNED).await
     }
 
     async fn create_label(&self, cx: &Cx, whose: &Whose) -> Outcome {

@@ -3,7 +3,8 @@ use super::{Orders, caller, gone, origin, watch};
 use crate::domain::Errand;
 use crate::domain::errand::{self, Task};
 use crate::domain::order::{
-    self, ARRIVAL_TIMER, CUSTOMER_TIMER, Order, OrderEvent, RETURNS_TIMER, UNDO_TIMER, Windows,
+    self, ARRIVAL_TIMER, CUSTOMER_TIMER, Decision as Resolution, Order, OrderEvent, ParcelResolved,
+    RETURNS_TIMER, Resolve, UNDO_TIMER, Windows,
 };
 use crate::domain::returns::EXPIRY_TIMER;
 use crate::{place, proto};
@@ -20,6 +21,9 @@ use std::time::Duration;
 const EVENTS_PER_READ: usize = 200;
 /// How long after the time for returns an order is looked at again of which something is on its way back.
 const RETURNS_RECHECK: Duration = Duration::from_secs(24 * 3_600);
+
+/// What is left of a caller's time when it is answered.
+const ANSWER_MARGIN: Duration = Duration::from_millis(200);
 
 type Decided = Result<Vec<OrderEvent>, Rejection>;
 
@@ -92,6 +96,50 @@ impl Orders {
         self.answer(self.decide(origin(&cx, principal), order_id, decide).await?, order_id)
     }
 
+    /// Staff decides what becomes of a parcel that did not arrive.
+    pub(super) async fn resolve_parcel(
+        &self,
+        cx: Cx,
+        request: pb::ResolveParcelRequest,
+    ) -> Result<pb::Order, Error> {
+        let principal = cx.principal()?;
+        let asked = proto::resolve_parcel(&request)?;
+        let resolve = Resolve {
+            shipment_id: asked.shipment_id,
+            decision: asked.decision,
+            by: principal.subject.as_str().into(),
+            note: asked.note,
+            resend_id: self.ids.new_id(),
+        };
+        let shipment_id = resolve.shipment_id.clone();
+        let decide = move |order: &Order, _| order::resolve(order, &resolve);
+        let committed = self.decide(origin(&cx, principal), asked.order_id, decide).await?;
+        match asked.decision {
+            Resolution::Refund => self.answer(committed, asked.order_id),
+            Resolution::Resend => self.resent(&cx, asked.order_id, &shipment_id).await,
+        }
+    }
+
+    /// Waits for whether the stock is there; the errand goes on when the caller has gone.
+    async fn resent(&self, cx: &Cx, order_id: OrderId, shipment_id: &str) -> Result<pb::Order, Error> {
+        let until = cx.deadline().checked_sub(ANSWER_MARGIN).unwrap_or_else(|| cx.deadline());
+        let stream = StreamId::of::<Order>(order_id);
+        let mut head = self.store.head();
+        loop {
+            head.borrow_and_update();
+            let order = self.store.state::<Order>(&stream).await?;
+            let parcel = order.parcel(shipment_id).ok_or_else(gone)?;
+            if let (None, Some((reason, skus))) = (&parcel.resolved, &parcel.resend_refused) {
+                let sentence = "the pieces cannot be sent again: they are not in stock";
+                return Err(order::not_resent(reason, sentence).with("skus", skus).into());
+            }
+            let is_late = !parcel.is_settled && tokio::time::timeout_at(until, head.changed()).await.is_err();
+            if parcel.is_settled || is_late {
+                return proto::order(&order).ok_or_else(gone);
+            }
+        }
+    }
+
     fn answer(&self, committed: Committed, order_id: OrderId) -> Result<pb::Order, Error> {
         let order = committed.state::<Order>(&StreamId::of::<Order>(order_id)).ok_or_else(gone)?;
         proto::order(&order).ok_or_else(gone)
@@ -154,7 +202,7 @@ fn due(order: &Order, kind: &str, now: Timestamp) -> Vec<OrderEvent> {
         CUSTOMER_TIMER => order::customer_late(order, now),
         UNDO_TIMER => order::undo_window_over(order),
         RETURNS_TIMER => order::return_window_over(order),
-        ARRIVAL_TIMER => order::arrival_check(order),
+        ARRIVAL_TIMER => order::looked_at(order),
         _ => Vec::new(),
     }
 }
@@ -184,7 +232,10 @@ fn errands(order: &Order, events: &[OrderEvent]) -> Vec<Task> {
     for event in events {
         match event {
             OrderEvent::OrderHeld(held) => tasks.push(Task::Hold { hold_id: held.hold_id.clone() }),
-            OrderEvent::OrderReleased(_) => {
+            OrderEvent::ParcelResolved(resolved) => tasks.extend(task_of(order, resolved)),
+            OrderEvent::RestVoidRequested(asked) => tasks.push(Task::VoidRest { amount: asked.amount }),
+            // What ships nothing is not at shipping.
+            OrderEvent::OrderReleased(_) if order.delivery().is_some() => {
                 tasks.extend(order.holds().iter().map(|hold_id| Task::Release { hold_id: hold_id.clone() }));
             }
             OrderEvent::LinesCancelRequested(asked) => {
@@ -192,7 +243,8 @@ fn errands(order: &Order, events: &[OrderEvent]) -> Vec<Task> {
                 let (cancel_id, pieces) = (asked.cancel_id.clone(), asked.pieces.clone());
                 tasks.extend(total.map(|total| Task::CancelLines { cancel_id, pieces, total }));
             }
-            OrderEvent::OrderPlaced(_)
+            OrderEvent::OrderReleased(_)
+            | OrderEvent::OrderPlaced(_)
             | OrderEvent::SagaMoved(_)
             | OrderEvent::OrderAwaitingCustomer(_)
             | OrderEvent::RemainderAccepted(_)
@@ -210,6 +262,10 @@ fn errands(order: &Order, events: &[OrderEvent]) -> Vec<Task> {
             | OrderEvent::OrderCompleted(_)
             | OrderEvent::OrderLineCancelled(_)
             | OrderEvent::LinesCancelRefused(_)
+            | OrderEvent::ParcelResent(_)
+            | OrderEvent::ResendRefused(_)
+            | OrderEvent::ParcelRefunded(_)
+            | OrderEvent::RestVoided(_)
             | OrderEvent::OrderNeedsAttention(_)
             | OrderEvent::ReturnOpened(_)
             | OrderEvent::GoodsReturned(_)
@@ -218,4 +274,16 @@ fn errands(order: &Order, events: &[OrderEvent]) -> Vec<Task> {
         }
     }
     tasks
+}
+
+/// What follows from staff's decision about a parcel.
+fn task_of(order: &Order, resolved: &ParcelResolved) -> Option<Task> {
+    let lines = &order.parcel(&resolved.shipment_id)?.shipped.lines;
+    let restock = if resolved.came_back { lines.clone() } else { Arc::from([]) };
+    let (shipment_id, refund) = (resolved.shipment_id.clone(), resolved.refund);
+    let pieces = resolved.pieces.clone();
+    Some(match resolved.decision {
+        Resolution::Refund => Task::RefundParcel { shipment_id, restock, refund },
+        Resolution::Resend => Task::ResendParcel { shipment_id, resend_id: resolved.resend_id?, pieces },
+    })
 }

@@ -65,6 +65,8 @@ pub struct Books {
     pub left: BTreeMap<String, BTreeMap<String, Vec<inventory::AllocatedLine>>>,
     /// How many pieces of a SKU there are; as many as wanted where it is not named.
     pub scarce: BTreeMap<String, u32>,
+    /// What reservations wait for, because it was sold before it was there.
+    pub backordered: BTreeMap<String, Vec<inventory::StockLine>>,
     /// Releases of lines, by id.
     pub line_releases: BTreeSet<String>,
     /// How often promises were prolonged.
@@ -111,6 +113,8 @@ pub struct Funds {
     pub taken: i64,
     pub given_back: i64,
     pub captures: BTreeSet<String>,
+    /// What is promised and not taken is given up, after something was taken.
+    pub rest_void: bool,
     pub again: bool,
     pub renewal: String,
     /// What was given back, by the refund's id, and what the provider said of it.
@@ -228,6 +232,7 @@ impl Books {
             refusal_reason: if refused { reason.to_owned() } else { String::new() },
             shortages: if refused { vec![shortage] } else { Vec::new() },
             lines: self.held.get(id).cloned().unwrap_or_default(),
+            backordered: self.backordered.get(id).cloned().unwrap_or_default(),
             shipped: left.unwrap_or_default(),
             ..inventory::Reservation::default()
         }
@@ -261,7 +266,9 @@ impl Books {
         let status = payment::PaymentStatus::Unspecified;
         let (captures, again, renewal) = (BTreeSet::new(), false, String::new());
         let refunds = BTreeMap::new();
-        let none = Funds { status, promised: 0, taken: 0, given_back: 0, captures, again, renewal, refunds };
+        let (promised, taken, given_back, rest_void) = (0, 0, 0, false);
+        let none =
+            Funds { status, promised, taken, given_back, captures, rest_void, again, renewal, refunds };
         self.payments.entry(id.to_owned()).or_insert(none)
     }
 }
@@ -320,6 +327,7 @@ impl inventory::InventoryService for World {
                 books.give_back(id, &request);
             } else if books.reservations.get(id) != Some(&Status::Refused) {
                 books.reservations.insert(id.clone(), Status::Released);
+                books.backordered.remove(id);
                 books.held.remove(id);
             }
             let reservation = Some(books.reservation(id, "INSUFFICIENT_STOCK"));
@@ -416,8 +424,13 @@ impl Books {
         let mut held = Vec::new();
         for line in &request.lines {
             let there = self.scarce.get(&line.sku).copied().unwrap_or(line.quantity);
-            let is_partial = request.policy() == inventory::ReservePolicy::Partial;
+            let waits = request.policy() == inventory::ReservePolicy::Backorder;
+            let is_partial = waits || request.policy() == inventory::ReservePolicy::Partial;
             let quantity = if is_partial { line.quantity.min(there) } else { line.quantity };
+            if waits && quantity < line.quantity {
+                let missing = inventory::StockLine { quantity: line.quantity - quantity, ..line.clone() };
+                self.backordered.entry(id.to_owned()).or_default().push(missing);
+            }
             let location = if line.sku == "B" { "east" } else { "main" }.to_owned();
             if quantity > 0 {
                 held.push(inventory::AllocatedLine {
@@ -430,6 +443,16 @@ impl Books {
         }
         self.held.insert(id.to_owned(), held);
         status
+    }
+
+    /// What a reservation waits for has come, to the main house.
+    pub fn arrives(&mut self, id: &str) {
+        for line in self.backordered.remove(id).unwrap_or_default() {
+            let location = "main".to_owned();
+            let inventory::StockLine { line, sku, quantity } = line;
+            let held = self.held.entry(id.to_owned()).or_default();
+            held.push(inventory::AllocatedLine { line, sku, quantity, location });
+        }
     }
 
     fn give_back(&mut self, id: &str, request: &inventory::ReleaseRequest) {
@@ -480,6 +503,9 @@ impl payment::PaymentService for World {
             ) {
                 return Err(refused("PAYMENT_VOIDED"));
             }
+            if funds.rest_void && !funds.captures.contains(&request.capture_id) {
+                return Err(refused("PAYMENT_VOIDED"));
+            }
             let is_open = matches!(funds.status, Status::Authorized | Status::PartiallyCaptured);
             if is_open && funds.captures.insert(request.capture_id.clone()) {
                 funds.taken += request.amount.as_ref().map_or(0, |money| money.minor_units);
@@ -498,7 +524,13 @@ impl payment::PaymentService for World {
             if matches!(funds.status, Status::Captured | Status::Refunded) {
                 return Err(refused("ALREADY_CAPTURED"));
             }
-            if funds.status != Status::Declined {
+            if !books.willing("void") {
+                return Err(refused("VOID_REFUSED"));
+            }
+            let funds = books.funds(&request.payment_id);
+            if funds.taken > 0 {
+                funds.rest_void = true;
+            } else if funds.status != Status::Declined {
                 funds.status = Status::Voided;
             }
             Ok(payment::VoidResponse { payment: Some(books.payment(&request.payment_id)) })

@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Lines of the guest's cart: 500 for line 1, 99 for line 2, 250 for line 3; and 300 for shipping.
-const SHIPPED_TOTAL: i64 = 849 + 300;
-const ALL: [(u32, &str, u32); 3] = [(1, "A", 2), (2, "B", 1), (3, "A", 1)];
+pub(crate) const SHIPPED_TOTAL: i64 = 849 + 300;
+pub(crate) const ALL: [(u32, &str, u32); 3] = [(1, "A", 2), (2, "B", 1), (3, "A", 1)];
 
 fn key(key: &str) -> Arc<str> {
     Arc::from(key)
@@ -119,7 +119,7 @@ async fn ship_in_two(fate: Option<(usize, Fate)>, crash: bool) -> usize {
     assert!(shop.world.sold(SHIPPED_TOTAL));
     shop.parcel_is("Delivered", &order_id, "shp_1", 3).await;
     let order = shop.get(&order_id).await;
-    assert_eq!((order.status(), order.fulfilment()), (OrderStatus::Shipped, OrderFulfilment::Partial));
+    assert_eq!((order.status(), order.fulfilment()), (OrderStatus::Shipped, OrderFulfilment::Fulfilled));
     shop.parcel_is("Delivered", &order_id, "shp_2", 4).await;
     let order = shop.until(&order_id, |order| *order.status() == Status::Delivered).await;
     shop.check(&order_id, &order).await;
@@ -146,7 +146,7 @@ async fn two_parcels_are_booked_out_and_paid_for_one_by_one_whatever_befalls_the
 }
 
 /// Crashes while a call is held, if one is before `done`.
-async fn crash_when_held(shop: &mut Shop, order_id: &str, done: impl Fn(&Order) -> bool) {
+pub(crate) async fn crash_when_held(shop: &mut Shop, order_id: &str, done: impl Fn(&Order) -> bool) {
     let held = tokio::select! {
         () = shop.world.call_held() => true,
         _ = shop.until(order_id, done) => false,
@@ -430,7 +430,7 @@ async fn a_cancel_while_shipping_is_being_told_wins_or_loses_as_a_whole() {
 
 // ---- The customer's turn ----
 
-fn payment_id(order_id: &str) -> String {
+pub(crate) fn payment_id(order_id: &str) -> String {
     PaymentId::from_uuid(order_id.parse::<OrderId>().expect("an id").uuid()).to_string()
 }
 
@@ -638,7 +638,12 @@ async fn staff_sees_an_order_as_it_was() {
 
 // ---- Lines ----
 
-async fn cancel_lines(shop: &Shop, order_id: &str, line: u32, quantity: u32) -> Result<pb::Order, Error> {
+pub(crate) async fn cancel_lines(
+    shop: &Shop,
+    order_id: &str,
+    line: u32,
+    quantity: u32,
+) -> Result<pb::Order, Error> {
     let request = pb::CancelLinesRequest {
         order_id: order_id.to_owned(),
         cancel_id: "c-1".to_owned(),

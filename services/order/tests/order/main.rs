@@ -6,6 +6,7 @@ mod exchanges;
 mod life;
 mod messages;
 mod orders;
+mod parcels;
 mod returns;
 mod sagas;
 mod shop;

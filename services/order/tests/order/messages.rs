@@ -230,3 +230,28 @@ fn what_staff_says_of_a_return_is_read_or_every_faulty_field_is_named() {
     assert_eq!(fields(proto::returns::noted("x", "")), ["returnId", "reason"]);
     assert_eq!(fields(proto::returns::noted(&return_id(), &"x".repeat(201))), ["reason"]);
 }
+
+#[test]
+fn a_decision_about_a_parcel_is_read_or_every_faulty_field_is_named() {
+    let good = || pb::ResolveParcelRequest {
+        order_id: order_id(),
+        shipment_id: "shp_1".into(),
+        decision: pb::ParcelDecision::Refund.into(),
+        reason: "nothing was found".into(),
+    };
+    let with = |change: fn(&mut pb::ResolveParcelRequest)| {
+        let mut request = good();
+        change(&mut request);
+        fields(proto::resolve_parcel(&request))
+    };
+    assert_eq!(with(|_| ()), Vec::<String>::new());
+    assert_eq!(with(|request| request.order_id = "x".into()), ["orderId"]);
+    assert_eq!(with(|request| request.shipment_id = String::new()), ["shipmentId"]);
+    assert_eq!(with(|request| request.shipment_id = "x".repeat(65)), ["shipmentId"]);
+    assert_eq!(with(|request| request.decision = 0), ["decision"]);
+    assert_eq!(with(|request| request.decision = 99), ["decision"]);
+    assert_eq!(with(|request| request.reason = String::new()), ["reason"]);
+    assert_eq!(with(|request| request.reason = "x".repeat(201)), ["reason"]);
+    let nothing = proto::resolve_parcel(&pb::ResolveParcelRequest::default());
+    assert_eq!(fields(nothing), ["orderId", "shipmentId", "decision", "reason"]);
+}

@@ -213,7 +213,7 @@ async fn a_refused_capture_calls_a_person_and_can_still_be_cancelled() {
     shop.world.books(|books| books.unwilling.insert("capture"));
     let order_id = shop.place_new().await.order_id;
     let order = shop.until(&order_id, Order::needs_attention).await;
-    assert_eq!(order.label(), Label::Confirmed);
+    assert_eq!(order.label(), Label::OnHold);
     shop.check(&order_id, &order).await;
     assert!(shop.get(&order_id).await.needs_attention);
     shop.cancel(&order_id, "cancel-1").await.expect("it can be cancelled");

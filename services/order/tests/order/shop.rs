@@ -227,6 +227,7 @@ impl Shop {
             lines: lines.iter().map(line).collect(),
             carrier: "swift".to_owned(),
             tracking_code: format!("T-{shipment_id}"),
+            ..shipping::ShipmentHandedOver::default()
         };
         self.hear("souk.shipping.v1.ShipmentHandedOver", message, sequence).await;
     }

@@ -23,6 +23,27 @@ pub struct FulfilmentCreated {
     /// As asked for, before what was cancelled earlier.
     pub lines: Arc<[Line]>,
     pub shipment_ids: Arc<[ShipmentId]>,
+    /// Where pieces are sent again: whose they are. `order_id` is then a name of its own for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub again: Option<Again>,
+}
+
+/// Pieces of an order that are sent again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Again {
+    /// The order that they belong to.
+    pub order_id: OrderId,
+    /// The parcel that did not arrive.
+    pub instead_of: ShipmentId,
+    /// The name of the sending, which its fulfilment and the reserved stock have.
+    pub resend_id: OrderId,
+}
+
+/// Pieces of the order are sent again, by a fulfilment of their own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SentAgain {
+    pub resend_id: OrderId,
+    pub shipment_ids: Arc<[ShipmentId]>,
 }
 
 /// Nothing will ever be shipped for this order.
@@ -73,6 +94,7 @@ pub enum FulfilmentEvent {
     CancelDecided(CancelDecided),
     HoldPlaced(HoldPlaced),
     HoldReleased(HoldReleased),
+    SentAgain(SentAgain),
 }
 stored_events!(FulfilmentEvent {
     FulfilmentCreated: 1,
@@ -80,6 +102,7 @@ stored_events!(FulfilmentEvent {
     CancelDecided: 1,
     HoldPlaced: 1,
     HoldReleased: 1,
+    SentAgain: 1,
 });
 
 /// Whether there is something to ship.
@@ -99,6 +122,8 @@ pub struct Fulfilment {
     cancels: BTreeMap<Name, Arc<CancelDecided>>,
     /// Whether each hold still holds.
     holds: BTreeMap<Name, bool>,
+    /// The parcels that carry pieces of it again.
+    again: Vec<ShipmentId>,
 }
 
 /// What a cancel leaves in a shipment.
@@ -111,6 +136,7 @@ pub struct Create {
     pub subject: Arc<str>,
     pub rate_id: RateId,
     pub lines: Arc<[Line]>,
+    pub again: Option<Again>,
     /// Fresh ids, at least one for each location.
     pub fresh: Vec<ShipmentId>,
 }
@@ -157,6 +183,11 @@ impl Fulfilment {
     /// Its shipments, by number.
     pub fn shipment_ids(&self) -> &[ShipmentId] {
         self.created().map_or(&[], |created| &created.shipment_ids)
+    }
+
+    /// All its parcels, those that carry pieces again last.
+    pub fn all_shipment_ids(&self) -> impl Iterator<Item = &ShipmentId> {
+        self.shipment_ids().iter().chain(&self.again)
     }
 
     /// The holds that hold.
@@ -208,6 +239,7 @@ impl Fulfilment {
             rate_id: wish.rate_id,
             lines: wish.lines.clone(),
             shipment_ids: packets.iter().map(|packet| packet.shipment_id).collect(),
+            again: wish.again.clone(),
         };
         Taken { events: vec![FulfilmentEvent::FulfilmentCreated(Arc::new(created))], packets }
     }
@@ -297,6 +329,7 @@ impl Aggregate for Fulfilment {
             FulfilmentEvent::HoldReleased(hold) => {
                 self.holds.insert(hold.hold_id.clone(), false);
             }
+            FulfilmentEvent::SentAgain(again) => self.again.extend(again.shipment_ids.iter()),
         }
     }
 }

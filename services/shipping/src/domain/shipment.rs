@@ -1,7 +1,7 @@
 //! A parcel: packed, labelled, handed over and carried, or a return on its way back. What must be done about it
 //! outside (labels, the carrier's collection) follows from its state and stands in `carry.rs`.
 use super::scan::{self, Scan, Seen};
-use super::{Address, Line, Name};
+use super::{Address, Line, Name, fulfilment::Again};
 use serde::{Deserialize, Serialize};
 use souk_contracts::terms::{Location, OrderId, RateId, ShipmentId};
 use souk_decider::{Aggregate, stored_events};
@@ -83,6 +83,8 @@ pub struct ShipmentCreated {
     pub region: Arc<str>,
     /// As the rate had it (I-SH-5).
     pub address: Sealed<Address>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub again: Option<Again>,
 }
 
 /// A label for a parcel back from the customer is wanted.
@@ -185,6 +187,8 @@ pub struct ShipmentHandedOver {
     pub lines: Arc<[Line]>,
     pub carrier: Arc<str>,
     pub tracking_code: Arc<str>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub again: Option<Again>,
 }
 
 /// The carrier knows that it has the parcel.
@@ -494,6 +498,7 @@ impl Shipment {
             lines: self.lines.clone(),
             carrier,
             tracking_code: self.tracking_code().into(),
+            again: self.created().and_then(|created| created.again.clone()),
         })])
     }
 

@@ -44,6 +44,7 @@ fn lines() -> Arc<[Line]> {
 
 fn wish() -> Create {
     Create {
+        again: None,
         order_id: order_id(),
         subject: "gst_1".into(),
         rate_id: rate_id(),
@@ -85,6 +86,7 @@ fn of(n: u8) -> Of {
 fn made(n: u8, lines: Arc<[Line]>) -> ShipmentEvent {
     let quoted = quoted();
     ShipmentEvent::ShipmentCreated(Arc::new(ShipmentCreated {
+        again: None,
         of: of(n),
         number: u32::from(n),
         rate_id: rate_id(),
@@ -117,6 +119,7 @@ fn bought() -> ShipmentEvent {
 
 fn handed_over() -> ShipmentEvent {
     ShipmentEvent::ShipmentHandedOver(ShipmentHandedOver {
+        again: None,
         of: of(1),
         lines: lines()[..2].into(),
         carrier: "sim".into(),
@@ -443,6 +446,35 @@ fn a_notice_is_applied_once_and_kept_while_nobody_knows_its_parcel() {
     assert!(waiting.is_settled(), "a person has to look");
 }
 
+fn again() -> fulfilment::Again {
+    let instead_of = wish().fresh[0];
+    fulfilment::Again { order_id: order_id(), instead_of, resend_id: order_id() }
+}
+
+fn taken_again() -> Vec<FulfilmentEvent> {
+    let wish = Create { again: Some(again()), ..wish() };
+    Fulfilment::default().create(&wish, true).expect("the first answer").events
+}
+
+fn sent_again() -> FulfilmentEvent {
+    let shipment_ids = wish().fresh.into();
+    FulfilmentEvent::SentAgain(fulfilment::SentAgain { resend_id: order_id(), shipment_ids })
+}
+
+#[test]
+fn what_is_sent_again_stands_beside_what_was_sent_first() {
+    let first: Fulfilment = fold(&taken());
+    let both: Fulfilment = fold(&[taken(), vec![sent_again()]].concat());
+    assert_eq!(both.shipment_ids(), first.shipment_ids(), "a cancel and a hold are about the first");
+    let all = first.shipment_ids().len() + wish().fresh.len();
+    assert_eq!(both.all_shipment_ids().count(), all);
+    let again: Fulfilment = fold(&taken_again());
+    assert_eq!(
+        again.created().and_then(|created| created.again.clone()).map(|a| a.order_id),
+        Some(order_id())
+    );
+}
+
 #[test]
 fn golden_files_hold_every_stored_shape() {
     let folder = env!("CARGO_MANIFEST_DIR");
@@ -462,6 +494,8 @@ fn golden_files_hold_every_stored_shape() {
             FulfilmentEvent::CancelDecided(cancel("c", &[(1, 2)])),
             FulfilmentEvent::HoldPlaced(HoldPlaced { hold_id: name("h") }),
             FulfilmentEvent::HoldReleased(HoldReleased { hold_id: name("h") }),
+            sent_again(),
+            taken_again().remove(0),
         ],
     );
     golden::check(

@@ -397,6 +397,7 @@ pub fn creation(order_id: OrderId, rate_id: &str) -> pb::CreateFulfilmentRequest
         order_id: order_id.to_string(),
         rate_id: rate_id.to_owned(),
         lines: vec![line(1, "A", 3, "north"), line(2, "B", 1, "south")],
+        ..pb::CreateFulfilmentRequest::default()
     }
 }
 

@@ -40,7 +40,7 @@ fn acted(order: &Order, definition: &Definition, progress: &Progress, operation:
     let acted = apply(order, &moved_by_hand(order, moves));
     let facts = facts(&acted).expect("it was placed");
     assert!(saga_fits_status(&facts) && nothing_kept(&facts), "{facts:?}");
-    assert!(!acted.needs_attention());
+    assert!(![&acted.place, &acted.cancel].into_iter().any(|saga| saga.stuck().is_some()));
     acted
 }
 
@@ -49,11 +49,28 @@ fn at_place(order: &Order, operation: Operation) -> Order {
 }
 
 #[test]
+fn a_refused_capture_holds_the_order_once_and_calls_a_person() {
+    let held = refused_capture();
+    assert_eq!((held.label(), held.payment()), (Label::OnHold, Payment::Failed));
+    assert_eq!(held.attention(), [(Arc::from(placing::CAPTURE), CAPTURE_REFUSED.to_owned())]);
+    let again = after(&at_place(&held, Operation::Retry), &[Outcome::refused("CAPTURE_REFUSED", "")]);
+    assert_eq!((again.holds().len(), again.attention().len()), (1, 1), "once");
+    let silent = after(&placed(), &vec![Outcome::done(); 3]);
+    let silent = after(&silent, &[Outcome::unknown("silence")]);
+    assert_eq!(
+        (silent.label(), silent.payment()),
+        (Label::Confirmed, Payment::Authorized),
+        "no answer, no no"
+    );
+}
+
+#[test]
 fn a_refused_capture_is_asked_for_again() {
     let retried = at_place(&refused_capture(), Operation::Retry);
     assert_eq!(outstanding(&retried)[0].step, placing::CAPTURE);
     let captured = after(&retried, &[Outcome::done()]);
     assert_eq!((captured.payment(), captured.is_over()), (Payment::Captured, true));
+    assert_eq!((captured.label(), captured.needs_attention()), (Label::Confirmed, false), "the hold ends");
     assert!(!facts(&captured).expect("placed").by_hand);
 }
 
@@ -63,6 +80,7 @@ fn a_skipped_capture_ends_the_sale_without_claiming_that_money_came() {
         let over = at_place(&refused_capture(), operation);
         let state = (over.label(), over.payment(), over.is_over());
         assert_eq!(state, (Label::Confirmed, Payment::Authorized, true), "{operation}");
+        assert!(!over.needs_attention(), "{operation}");
     }
 }
 

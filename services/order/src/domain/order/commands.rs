@@ -1,8 +1,8 @@
 //! What may be asked of an order, and what its timers do to it.
 use super::{
-    Awaits, CUSTOMER_TOO_LATE, CancelRequested, DEADLINE_PASSED, HELD_BY_STAFF, Order, OrderCompleted,
-    OrderEvent, OrderHeld, OrderPlaced, OrderProcessingStarted, OrderReleased, PARTIAL_REFUSED,
-    PartialPolicy, RemainderAccepted, Status,
+    Awaits, BY_ITSELF, CAPTURE_REFUSED, CUSTOMER_TOO_LATE, CancelRequested, DEADLINE_PASSED, HELD_BY_STAFF,
+    Order, OrderCompleted, OrderEvent, OrderHeld, OrderNeedsAttention, OrderPlaced, OrderProcessingStarted,
+    OrderReleased, PARTIAL_REFUSED, PartialPolicy, RemainderAccepted, Status,
 };
 use crate::domain::quote::QuoteCreated;
 use crate::domain::{Caller, not_found};
@@ -206,6 +206,32 @@ pub fn hold(order: &Order, by: &Arc<str>, note: &str) -> Result<Vec<OrderEvent>,
         by: by.clone(),
         note: note.to_owned(),
     })])
+}
+
+/// The money of what was sold, or of a parcel that left, is refused: nothing more of the order leaves the house, and
+/// a person is called. `about` is what staff sees it is about.
+pub fn capture_refused(
+    order_id: OrderId,
+    subject: &Arc<str>,
+    hold_id: &Arc<str>,
+    about: &Arc<str>,
+    note: &str,
+) -> [OrderEvent; 2] {
+    let held = OrderHeld {
+        order_id,
+        subject: subject.clone(),
+        hold_id: hold_id.clone(),
+        reason: CAPTURE_REFUSED.to_owned(),
+        by: BY_ITSELF.into(),
+        note: note.to_owned(),
+    };
+    let needs = OrderNeedsAttention {
+        order_id,
+        subject: subject.clone(),
+        reason: CAPTURE_REFUSED.to_owned(),
+        about: about.clone(),
+    };
+    [OrderEvent::OrderHeld(held), OrderEvent::OrderNeedsAttention(needs)]
 }
 
 /// Staff ends every hold, and has seen to what called a person.

@@ -6,6 +6,9 @@ use souk_contracts::terms::{CartId, Location, Market, OrderId, Quantity, QuoteId
 use souk_kernel::{Money, Timestamp};
 use std::sync::Arc;
 
+/// Who holds and releases an order when nobody of staff does.
+pub const BY_ITSELF: &str = "svc:order";
+
 /// What happens when not everything is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -171,6 +174,18 @@ pub struct ParcelShipped {
     pub amount: Money,
     /// Nothing is left to be shipped.
     pub is_last: bool,
+    /// It carries pieces that are sent again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub again: Option<Again>,
+}
+
+/// What a parcel is sent instead of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Again {
+    /// The parcel that did not arrive.
+    pub instead_of: Arc<str>,
+    /// The name under which its stock is reserved.
+    pub resend_id: OrderId,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -200,11 +215,90 @@ pub enum Whereabouts {
     ReturnedToSender,
 }
 
+impl Whereabouts {
+    /// Whether a parcel that may have been lost is there again: with the customer, or in the house.
+    pub fn is_found(self) -> bool {
+        match self {
+            Whereabouts::Delivered | Whereabouts::ReturnedToSender => true,
+            Whereabouts::HandedOver
+            | Whereabouts::InTransit
+            | Whereabouts::DeliveryFailed
+            | Whereabouts::Lost => false,
+        }
+    }
+}
+
 /// The money of a parcel was taken.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ParcelPaid {
     pub shipment_id: Arc<str>,
     pub amount: Money,
+}
+
+/// Staff decided what becomes of a parcel that did not arrive.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ParcelResolved {
+    pub shipment_id: Arc<str>,
+    pub decision: Decision,
+    pub by: Arc<str>,
+    /// Why, in the words of staff.
+    pub note: String,
+    /// What was in it.
+    pub pieces: Arc<[Pieces]>,
+    /// What they are worth, before the fee.
+    pub worth: Money,
+    /// What is given back.
+    pub refund: Money,
+    /// The original shipping is in it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub with_shipping: bool,
+    /// The carrier brought it back; otherwise nobody has it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub came_back: bool,
+    /// Nothing of the order stays with the customer.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub is_all: bool,
+    /// Where it is sent again: the name of that, to inventory and shipping.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resend_id: Option<OrderId>,
+}
+
+/// The pieces of a parcel are reserved, and shipping has them to send again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ParcelResent {
+    pub shipment_id: Arc<str>,
+    pub resend_id: OrderId,
+}
+
+/// The pieces of a parcel cannot be sent again; what becomes of it is open once more.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ResendRefused {
+    pub shipment_id: Arc<str>,
+    pub resend_id: OrderId,
+    /// A stable code.
+    pub reason: String,
+    /// Which SKUs are short.
+    pub detail: String,
+}
+
+/// What staff does about a parcel that did not arrive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decision {
+    /// What it is worth is given back.
+    Refund,
+    /// Its pieces are sent again, for nothing.
+    Resend,
+}
+
+/// What was decided about a parcel is done.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ParcelRefunded {
+    pub order_id: OrderId,
+    pub subject: Arc<str>,
+    pub shipment_id: Arc<str>,
+    /// Nothing, where a person settled it in another way.
+    pub refund: Money,
 }
 
 /// The customer's bank took the money back, or what came of it.
@@ -281,6 +375,20 @@ pub struct LinesCancelRefused {
     pub reason: String,
 }
 
+/// All that is sold has left and is paid for, and pieces were called off: what is promised beyond that is to be
+/// given up.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RestVoidRequested {
+    /// How much less the order costs than was promised.
+    pub amount: Money,
+}
+
+/// Nothing is promised any more beyond what was taken.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RestVoided {
+    pub amount: Money,
+}
+
 /// It stays in the house.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OrderHeld {
@@ -302,6 +410,13 @@ pub struct OrderReleased {
     pub subject: Arc<str>,
     pub by: Arc<str>,
     pub note: String,
+}
+
+impl OrderReleased {
+    /// Whether what it was held for is settled, rather than that staff lets it go.
+    pub fn is_by_itself(&self) -> bool {
+        *self.by == *BY_ITSELF
+    }
 }
 
 /// A person must look.

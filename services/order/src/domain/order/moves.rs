@@ -1,8 +1,30 @@
 //! What an order's events mean for its money and for whoever watches it.
-use super::{Dispute, Order, OrderEvent, Payment, PaymentDisputed, SAGA_STUCK, Transition};
+use super::{
+    Dispute, Fulfilment, Label, Order, OrderEvent, Payment, PaymentDisputed, SAGA_STUCK, Transition,
+};
 use crate::{cancel, fulfil, place};
 use souk_saga::Event;
 use std::sync::Arc;
+
+/// What stands in the way of a status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Obstacles {
+    pub cancel_asked: bool,
+    pub is_held: bool,
+    pub awaits_customer: bool,
+}
+
+impl Obstacles {
+    /// What is shown of an order that is not at its end, and that would be shown as `usual`.
+    pub fn before(self, usual: Label) -> Label {
+        match (self.cancel_asked, self.is_held, self.awaits_customer) {
+            (true, _, _) => Label::Cancelling,
+            (false, true, _) => Label::OnHold,
+            (false, false, true) => Label::AwaitingCustomer,
+            (false, false, false) => usual,
+        }
+    }
+}
 
 /// What decides where the money is.
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +74,30 @@ impl Payment {
     }
 }
 
+/// What decides where the goods are, in pieces.
+#[derive(Debug, Clone, Copy)]
+pub struct GoodsFacts {
+    /// What is sold, without what was called off.
+    pub sold: u64,
+    /// What was given to carriers, without what they lost and was given up.
+    pub handed_over: u64,
+    /// Whether all of it came back; `None` where nothing did.
+    pub all_back: Option<bool>,
+}
+
+impl Fulfilment {
+    /// Where the goods are, of what is known by itself.
+    pub fn of(facts: GoodsFacts) -> Fulfilment {
+        match facts.all_back {
+            Some(true) => Fulfilment::Returned,
+            Some(false) => Fulfilment::PartiallyReturned,
+            None if facts.handed_over == 0 => Fulfilment::Unfulfilled,
+            None if facts.handed_over < facts.sold => Fulfilment::Partial,
+            None => Fulfilment::Fulfilled,
+        }
+    }
+}
+
 /// What a dispute comes to; nothing that is known already, and no end of what never began.
 pub fn disputed(order: &Order, dispute_id: &Arc<str>, dispute: Dispute) -> Vec<OrderEvent> {
     let known = order.dispute(dispute_id);
@@ -82,6 +128,10 @@ impl Order {
             OrderEvent::ParcelShipped(_) => Transition::OrderPartiallyShipped,
             OrderEvent::ParcelMoved(_) => Transition::ParcelMoved,
             OrderEvent::ParcelPaid(_) => Transition::PaymentCaptured,
+            OrderEvent::ParcelResolved(_) => Transition::ParcelResolved,
+            OrderEvent::ParcelRefunded(_) => Transition::PaymentRefunded,
+            OrderEvent::ParcelResent(_) => Transition::ParcelResent,
+            OrderEvent::ResendRefused(_) => Transition::NeedsAttention,
             OrderEvent::PaymentDisputed(disputed) => match disputed.dispute {
                 Dispute::Opened => Transition::PaymentDisputed,
                 Dispute::Won => Transition::DisputeWon,
@@ -90,7 +140,10 @@ impl Order {
             OrderEvent::OrderDelivered(_) => Transition::OrderDelivered,
             OrderEvent::OrderCompleted(_) => Transition::OrderCompleted,
             OrderEvent::OrderLineCancelled(_) => Transition::OrderLineCancelled,
-            OrderEvent::LinesCancelRequested(_) | OrderEvent::LinesCancelRefused(_) => return None,
+            OrderEvent::LinesCancelRequested(_)
+            | OrderEvent::LinesCancelRefused(_)
+            | OrderEvent::RestVoidRequested(_) => return None,
+            OrderEvent::RestVoided(_) => Transition::PaymentVoided,
             OrderEvent::ReturnOpened(_) => Transition::ReturnOpened,
             OrderEvent::GoodsReturned(_) => Transition::GoodsReturned,
             OrderEvent::ReturnRefunded(_) => Transition::PaymentRefunded,

@@ -2,11 +2,13 @@
 //! are called off before they are packed.
 use super::commands::visible;
 use super::{
-    LinesCancelRequested, Order, OrderDelivered, OrderEvent, OrderNeedsAttention, ParcelMoved, ParcelShipped,
-    Pieces, ShippedLine, Status, Whereabouts,
+    Again, Decision, LOST_PARCEL_ARRIVED, LinesCancelRequested, Order, OrderCompleted, OrderDelivered,
+    OrderEvent, OrderNeedsAttention, Parcel, ParcelMoved, ParcelShipped, Pieces, Rest, RestVoidRequested,
+    ShippedLine, Status, Whereabouts,
 };
 use crate::domain::{Caller, Line};
 use souk_contracts::terms::Quantity;
+use souk_decider::Aggregate;
 use souk_kernel::{Money, Rejection};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,6 +16,9 @@ use std::sync::Arc;
 /// What called a person: a parcel did not arrive.
 pub const SHIPMENT_LOST: &str = "SHIPMENT_LOST";
 pub const SHIPMENT_RETURNED: &str = "SHIPMENT_RETURNED_TO_SENDER";
+
+/// Why a person is called to a parcel until it is found or decided about.
+pub const NOT_ARRIVED: [&str; 2] = [SHIPMENT_LOST, SHIPMENT_RETURNED];
 
 /// Pieces by line number.
 pub type Lines = BTreeMap<u32, u32>;
@@ -29,6 +34,8 @@ pub struct HandedOver {
     pub carrier: Arc<str>,
     pub tracking_code: Arc<str>,
     pub lines: Arc<[ShippedLine]>,
+    /// It carries pieces that are sent again.
+    pub again: Option<Again>,
 }
 
 impl Order {
@@ -75,13 +82,54 @@ impl Order {
         self.lines().iter().map(share).fold(0i64, i64::saturating_add)
     }
 
-    /// The pieces that have left, by line.
+    /// The pieces that have left, by line; those that were sent again once.
     pub fn shipped(&self) -> Lines {
         let mut shipped = Lines::new();
-        for line in self.parcels().iter().flat_map(|parcel| parcel.shipped.lines.iter()) {
+        let first = self.parcels().iter().filter(|parcel| parcel.shipped.again.is_none());
+        for line in first.flat_map(|parcel| parcel.shipped.lines.iter()) {
             *shipped.entry(line.line).or_insert(0) += line.quantity.get();
         }
         shipped
+    }
+
+    /// Whether everything that is still sold has left, and every parcel is paid for.
+    pub fn is_shipped_and_paid(&self) -> bool {
+        let parcels = self.parcels();
+        !parcels.is_empty() && self.is_all(&self.shipped()) && parcels.iter().all(|parcel| parcel.is_paid)
+    }
+
+    /// What becomes of money that was promised for pieces which were called off.
+    pub fn rest(&self) -> Rest {
+        self.after.as_ref().map_or(Rest::Kept, |after| after.rest)
+    }
+
+    /// What was promised for pieces that were called off, once nothing more will be taken; nothing when it is being
+    /// given up already.
+    fn rest_to_void(&self) -> Option<Money> {
+        let rest = self.agreed_total()?.minus(self.total()?).ok()?;
+        (self.is_shipped_and_paid() && self.rest() == Rest::Kept && rest.minor_units() > 0).then_some(rest)
+    }
+
+    /// Whether parcels that leave now may not use up what was promised: pieces are called off, or perhaps.
+    pub fn may_leave_rest(&self) -> bool {
+        self.after.as_ref().is_some_and(|after| {
+            !after.cancelled.is_empty() || after.line_cancels.values().any(|decided| !decided)
+        })
+    }
+
+    /// Whether nothing is waited for with this parcel: it has arrived, its money is back, or all of it left again.
+    pub fn is_over_with(&self, parcel: &Parcel) -> bool {
+        let pieces = |parcel: &Parcel| -> u64 {
+            parcel.shipped.lines.iter().map(|line| u64::from(line.quantity.get())).sum()
+        };
+        let is_refunded = parcel.is_settled && parcel.is_resolved_by(Decision::Refund);
+        let is_instead = |other: &&Parcel| {
+            let again = other.shipped.again.as_ref();
+            again.is_some_and(|again| again.instead_of == parcel.shipped.shipment_id)
+        };
+        let sent_again: u64 = self.parcels().iter().filter(is_instead).map(pieces).sum();
+        let left_again = parcel.is_resolved_by(Decision::Resend) && sent_again >= pieces(parcel);
+        parcel.at == Whereabouts::Delivered || is_refunded || left_again
     }
 
     /// Whether these pieces are all that is still sold.
@@ -90,9 +138,32 @@ impl Order {
     }
 }
 
+/// Pieces that are sent again left: nothing more is taken for them.
+fn handed_over_again(order: &Order, parcel: &HandedOver, again: &Again) -> Option<Arc<ParcelShipped>> {
+    let placed = order.placed.as_ref()?;
+    let lost = order.parcel(&again.instead_of)?;
+    if !lost.is_resolved_by(Decision::Resend) || order.parcel(&parcel.shipment_id).is_some() {
+        return None;
+    }
+    Some(Arc::new(ParcelShipped {
+        order_id: placed.order_id,
+        subject: placed.subject.clone(),
+        shipment_id: parcel.shipment_id.clone(),
+        carrier: parcel.carrier.clone(),
+        tracking_code: parcel.tracking_code.clone(),
+        lines: parcel.lines.clone(),
+        amount: Money::zero(placed.total.currency()),
+        is_last: false,
+        again: Some(again.clone()),
+    }))
+}
+
 /// A parcel left: what is taken for it, and whether it was the last. Nothing when it is known, or when the order
 /// is not one that ships.
 pub fn handed_over(order: &Order, parcel: &HandedOver) -> Option<Arc<ParcelShipped>> {
+    if let Some(again) = &parcel.again {
+        return handed_over_again(order, parcel, again);
+    }
     let placed = order.placed.as_ref()?;
     let ships = match order.status {
         Status::Processing | Status::PartiallyShipped => true,
@@ -122,6 +193,7 @@ pub fn handed_over(order: &Order, parcel: &HandedOver) -> Option<Arc<ParcelShipp
         lines: parcel.lines.clone(),
         amount: Money::new(amount_minor, placed.total.currency()),
         is_last: order.is_all(&after),
+        again: None,
     }))
 }
 
@@ -137,6 +209,8 @@ pub fn moved(order: &Order, shipment_id: &str, to: Whereabouts) -> Vec<OrderEven
     let (order_id, subject) = (placed.order_id, placed.subject.clone());
     let mut events = vec![OrderEvent::ParcelMoved(ParcelMoved { shipment_id: shipment_id.clone(), to })];
     let calls_a_person = match to {
+        // What was given up turns up: nothing more is given back, and a person decides about the goods.
+        _ if parcel.resolved.is_some() => to.is_found().then_some(LOST_PARCEL_ARRIVED),
         Whereabouts::Lost => Some(SHIPMENT_LOST),
         Whereabouts::ReturnedToSender => Some(SHIPMENT_RETURNED),
         Whereabouts::HandedOver
@@ -149,26 +223,34 @@ pub fn moved(order: &Order, shipment_id: &str, to: Whereabouts) -> Vec<OrderEven
         let needs = OrderNeedsAttention { order_id, subject: subject.clone(), reason, about };
         events.push(OrderEvent::OrderNeedsAttention(needs));
     }
-    let has_arrived = |parcel: &super::Parcel| {
-        parcel.at == Whereabouts::Delivered
-            || (to == Whereabouts::Delivered && parcel.shipped.shipment_id == shipment_id)
-    };
-    events.extend(delivered(order, has_arrived));
+    let mut after = order.clone();
+    events.iter().for_each(|event| after.evolve(event));
+    events.extend(delivered(&after));
     events
 }
 
-/// Pieces were called off while parcels were on their way: perhaps nothing is left to wait for.
-pub fn arrival_check(order: &Order) -> Vec<OrderEvent> {
-    delivered(order, |parcel| parcel.at == Whereabouts::Delivered).into_iter().collect()
+/// Something was settled beside the order: perhaps nothing is left to wait for, or to be paid.
+pub fn looked_at(order: &Order) -> Vec<OrderEvent> {
+    let rest = order.rest_to_void().map(|amount| OrderEvent::RestVoidRequested(RestVoidRequested { amount }));
+    rest.into_iter().chain(delivered(order)).collect()
 }
 
-fn delivered(order: &Order, has_arrived: impl Fn(&super::Parcel) -> bool) -> Option<OrderEvent> {
+/// Nothing is waited for any more. An order of which nothing arrived, since all of it was given up, has no time for
+/// returns.
+fn delivered(order: &Order) -> Option<OrderEvent> {
     let placed = order.placed.as_ref()?;
     let is_under_way = matches!(order.status, Status::PartiallyShipped | Status::Shipped);
     let all_left = is_under_way && order.is_all(&order.shipped());
+    if !all_left || !order.parcels().iter().all(|parcel| order.is_over_with(parcel)) {
+        return None;
+    }
     let (order_id, subject) = (placed.order_id, placed.subject.clone());
-    (all_left && order.parcels().iter().all(has_arrived))
-        .then_some(OrderEvent::OrderDelivered(OrderDelivered { order_id, subject }))
+    let any_arrived = order.parcels().iter().any(|parcel| parcel.at == Whereabouts::Delivered);
+    Some(if any_arrived {
+        OrderEvent::OrderDelivered(OrderDelivered { order_id, subject })
+    } else {
+        OrderEvent::OrderCompleted(OrderCompleted { order_id, subject })
+    })
 }
 
 impl Order {

@@ -2,7 +2,7 @@
 //! decides it, because two returns of one order must not have the same piece or the same money; how far each
 //! return is stands in a stream of its own.
 use super::parcels::Lines;
-use super::{Order, OrderEvent, Payment, Pieces, Status, Whereabouts};
+use super::{Decision, Order, OrderEvent, Parcel, Payment, Pieces, Status, Whereabouts};
 use crate::domain::not_found;
 use souk_contracts::terms::{Location, Quantity, ReturnId};
 use souk_kernel::{Money, Rejection, Timestamp};
@@ -25,6 +25,8 @@ pub struct Returns {
     pub back: Lines,
     /// Those of them that are no longer promised to the order, by line.
     pub released: Lines,
+    /// The pieces that carriers lost and that are refunded, by line.
+    pub lost: Lines,
     /// Everything came back.
     pub is_all_back: bool,
     /// The original shipping is given back, once.
@@ -70,6 +72,17 @@ impl Returns {
                 self.open.remove(&closed.return_id);
                 self.pending.remove(&closed.return_id);
             }
+            OrderEvent::ParcelResolved(resolved) if resolved.decision == Decision::Resend => {}
+            OrderEvent::ParcelResolved(resolved) => {
+                let lines = if resolved.came_back { &mut self.back } else { &mut self.lost };
+                add(lines, &resolved.pieces);
+                self.is_all_back |= resolved.came_back && resolved.is_all;
+                self.is_shipping_back |= resolved.with_shipping;
+                self.settled_minor = self.settled_minor.saturating_add(resolved.worth.minor_units());
+            }
+            OrderEvent::ParcelRefunded(refunded) => {
+                self.refunded_minor = self.refunded_minor.saturating_add(refunded.refund.minor_units());
+            }
             OrderEvent::OrderPlaced(_)
             | OrderEvent::SagaMoved(_)
             | OrderEvent::OrderAwaitingCustomer(_)
@@ -89,10 +102,21 @@ impl Returns {
             | OrderEvent::LinesCancelRequested(_)
             | OrderEvent::OrderLineCancelled(_)
             | OrderEvent::LinesCancelRefused(_)
+            | OrderEvent::ParcelResent(_)
+            | OrderEvent::ResendRefused(_)
+            | OrderEvent::RestVoidRequested(_)
+            | OrderEvent::RestVoided(_)
             | OrderEvent::OrderHeld(_)
             | OrderEvent::OrderReleased(_)
             | OrderEvent::OrderNeedsAttention(_) => {}
         }
+    }
+
+    /// The pieces that the customer is given their money back for, by line: they came back, or were lost.
+    pub fn given_up(&self) -> Lines {
+        let mut given_up = self.back.clone();
+        self.lost.iter().for_each(|(line, pieces)| *given_up.entry(*line).or_insert(0) += pieces);
+        given_up
     }
 
     fn begin(&mut self, return_id: ReturnId) {
@@ -113,22 +137,43 @@ fn add(lines: &mut Lines, pieces: &[Pieces]) {
 impl Order {
     /// The order's returns; `None` while it never had any.
     pub fn returns(&self) -> Option<&Returns> {
-        self.after.as_ref().map(|after| &after.returns).filter(|returns| !returns.all.is_empty())
+        self.after
+            .as_ref()
+            .map(|after| &after.returns)
+            .filter(|returns| !(returns.all.is_empty() && returns.back.is_empty() && returns.lost.is_empty()))
     }
 
-    /// Whether a return of it is not at its end.
+    /// Whether a return of it is not at its end, or what was decided about a parcel is not done.
     pub fn has_open_return(&self) -> bool {
-        self.returns().is_some_and(|returns| !returns.open.is_empty())
+        let has_open_parcel =
+            self.parcels().iter().any(|parcel| parcel.resolved.is_some() && !parcel.is_settled);
+        has_open_parcel || self.returns().is_some_and(|returns| !returns.open.is_empty())
     }
 
     /// The pieces that the customer has, or had, by line. What ships nothing has arrived when it is paid.
     pub fn arrived(&self) -> Lines {
+        self.arrived_or(|_| false)
+    }
+
+    /// The pieces that money may be given back for, by line: those that have arrived, and those of parcels that were
+    /// given up.
+    pub fn accounted(&self) -> Lines {
+        self.arrived_or(|parcel| parcel.is_resolved_by(Decision::Refund))
+    }
+
+    fn arrived_or(&self, counts: impl Fn(&Parcel) -> bool) -> Lines {
         let mut arrived = Lines::new();
         if self.delivery().is_some() {
-            let there = self.parcels().iter().filter(|parcel| parcel.at == Whereabouts::Delivered);
+            let there = self.parcels().iter();
+            let there = there.filter(|parcel| parcel.at == Whereabouts::Delivered || counts(parcel));
             for line in there.flat_map(|parcel| parcel.shipped.lines.iter()) {
                 *arrived.entry(line.line).or_insert(0) += line.quantity.get();
             }
+            // What turns up after it was sent again does not make more of it.
+            let sold: Lines = self.sold().0.into_iter().map(|(line, sold)| (line.line, sold)).collect();
+            arrived.iter_mut().for_each(|(line, pieces)| {
+                *pieces = (*pieces).min(sold.get(line).copied().unwrap_or(0));
+            });
         } else if self.is_handed_out() {
             arrived.extend(self.sold().0.into_iter().map(|(line, sold)| (line.line, sold)));
         }
@@ -151,7 +196,7 @@ impl Order {
     /// I-RT-1, decided: these pieces have arrived and come back in no other return. What a return has asked for
     /// itself does not stand in its way.
     pub fn may_come_back(&self, pieces: &Lines, own: Option<ReturnId>) -> Result<Arc<[Pieces]>, Rejection> {
-        let (arrived, taken) = (self.arrived(), self.taken_back(own));
+        let (arrived, accounted, taken) = (self.arrived(), self.accounted(), self.taken_back(own));
         let of = |lines: &Lines, line: u32| lines.get(&line).copied().unwrap_or(0);
         let mut named = Vec::with_capacity(pieces.len());
         for (line, wanted) in pieces {
@@ -161,7 +206,7 @@ impl Order {
                 let sentence = "so many pieces of the line have not arrived";
                 Rejection::new("NOT_DELIVERED", sentence).with("line", line).with("arrived", arrived)
             })?;
-            let left = arrived.saturating_sub(of(&taken, *line));
+            let left = of(&accounted, *line).saturating_sub(of(&taken, *line)).min(arrived);
             if *wanted > left {
                 let sentence = "these pieces come back already, or did";
                 let exceeds = Rejection::new("RETURN_EXCEEDS_DELIVERED", sentence);
@@ -191,7 +236,7 @@ impl Order {
     /// The pieces that came back or are about to.
     fn taken_back(&self, without: Option<ReturnId>) -> Lines {
         let Some(returns) = self.returns() else { return Lines::new() };
-        let mut taken = returns.back.clone();
+        let mut taken = returns.given_up();
         let others = returns.pending.iter().filter(|(id, _)| Some(**id) != without);
         others.for_each(|(_, pieces)| add(&mut taken, pieces));
         taken
@@ -199,10 +244,10 @@ impl Order {
 
     /// What these pieces are worth, if they come back next.
     pub fn goods_worth(&self, pieces: &[Pieces]) -> i64 {
-        let back = self.returns().map(|returns| returns.back.clone()).unwrap_or_default();
-        let mut after = back.clone();
+        let before = self.returns().map(Returns::given_up).unwrap_or_default();
+        let mut after = before.clone();
         add(&mut after, pieces);
-        self.goods_minor(&after).saturating_sub(self.goods_minor(&back))
+        self.goods_minor(&after).saturating_sub(self.goods_minor(&before))
     }
 
     /// What is given back for these pieces: the paid price of their lines in proportion, in such parts that all
@@ -212,7 +257,7 @@ impl Order {
         let total = self.agreed_total().ok_or_else(|| not_found("the order"))?;
         let none = Returns::default();
         let returns = self.returns().unwrap_or(&none);
-        let mut after = returns.back.clone();
+        let mut after = returns.given_up();
         add(&mut after, pieces);
         let goods_minor = self.goods_worth(pieces);
         let is_all = self.is_all(&after);

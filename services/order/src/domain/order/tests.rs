@@ -8,6 +8,7 @@ use crate::{cancel as cancelling, fulfil, place as placing_saga};
 use souk_saga::{Direction, Phase};
 
 mod life;
+mod undelivered;
 
 fn apply(order: &Order, events: &[OrderEvent]) -> Order {
     let mut after = order.clone();
@@ -102,7 +103,7 @@ fn a_refused_capture_waits_for_a_person() {
     let refused = Outcome::refused("CAPTURE_REFUSED", "");
     let order = after(&placed(), &[done.clone(), done.clone(), done, refused]);
     assert!(order.needs_attention() && outstanding(&order).is_empty());
-    assert_eq!(order.label(), Label::Confirmed);
+    assert_eq!(order.label(), Label::OnHold);
     assert!(!cancelled(&order).needs_attention(), "the cancel takes over");
 }
 

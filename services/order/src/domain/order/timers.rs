@@ -13,7 +13,7 @@ pub const UNDO_TIMER: &str = "undo_window";
 /// The kind of the timer that ends the time for returns.
 pub const RETURNS_TIMER: &str = "return_window";
 
-/// The kind of the timer that looks at once whether everything has arrived.
+/// The kind of the timers that look at once whether everything has arrived, and is paid for.
 pub const ARRIVAL_TIMER: &str = "arrival_check";
 
 /// How long things may take that are waited for, and what a return costs.
@@ -105,6 +105,12 @@ pub fn timers(before: &Order, events: &[OrderEvent], now: Timestamp, windows: &W
             | OrderEvent::LinesCancelRequested(_)
             | OrderEvent::OrderLineCancelled(_)
             | OrderEvent::LinesCancelRefused(_)
+            | OrderEvent::ParcelResent(_)
+            | OrderEvent::ResendRefused(_)
+            | OrderEvent::ParcelResolved(_)
+            | OrderEvent::ParcelRefunded(_)
+            | OrderEvent::RestVoidRequested(_)
+            | OrderEvent::RestVoided(_)
             | OrderEvent::OrderHeld(_)
             | OrderEvent::OrderReleased(_)
             | OrderEvent::OrderNeedsAttention(_)
@@ -117,10 +123,11 @@ pub fn timers(before: &Order, events: &[OrderEvent], now: Timestamp, windows: &W
     timers
 }
 
-/// Looks, right after this commit, whether everything of the order has arrived.
-pub fn arrival_timer(order_id: OrderId, now: Timestamp) -> Timer {
+/// Looks, right after this commit, what follows for the order from what was settled beside it. A key for each: two at
+/// the same moment are two looks.
+pub fn arrival_timer(order_id: OrderId, about: &str, now: Timestamp) -> Timer {
     Timer {
-        key: key(ARRIVAL_TIMER, order_id).into(),
+        key: format!("{}/{about}", key(ARRIVAL_TIMER, order_id)).into(),
         kind: ARRIVAL_TIMER.into(),
         due: now,
         generation: now.unix_us().unsigned_abs(),

@@ -68,6 +68,7 @@ fn delivered() -> Order {
         lines: offer.lines.iter().map(shipped).collect(),
         amount: total,
         is_last: true,
+        again: None,
     };
     let mut events = order::place(&Order::default(), &offer, &place, at(1));
     events.push(OrderEvent::ParcelShipped(Arc::new(parcel)));

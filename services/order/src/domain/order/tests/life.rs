@@ -9,7 +9,7 @@ use souk_contracts::terms::{Location, Quantity};
 use souk_kernel::Money;
 use std::time::Duration;
 
-fn terms() -> Terms {
+pub(super) fn terms() -> Terms {
     Terms {
         tax_inclusive: false,
         shipping_minor: 300,
@@ -29,7 +29,7 @@ fn terms() -> Terms {
 }
 
 /// The usual lines with a discount and tax on each, coupons and shipping.
-fn rich() -> QuoteCreated {
+pub(super) fn rich() -> QuoteCreated {
     let plain = offer(of_cart());
     let lines: Vec<Line> =
         plain.lines.iter().map(|line| Line { discount_minor: 10, tax_minor: 7, ..line.clone() }).collect();
@@ -37,22 +37,22 @@ fn rich() -> QuoteCreated {
     QuoteCreated { lines: lines.into(), total, terms: Some(Arc::new(terms())), ..(*plain).clone() }
 }
 
-fn placed_rich(offer: &QuoteCreated) -> Order {
+pub(super) fn placed_rich(offer: &QuoteCreated) -> Order {
     apply(&Order::default(), &place(&Order::default(), offer, &placing(), at(7)))
 }
 
 /// Confirmed: redeemed, reserved, authorised, committed.
-fn confirmed() -> Order {
+pub(super) fn confirmed() -> Order {
     after(&placed_rich(&rich()), &vec![Outcome::done(); 4])
 }
 
-fn processing() -> Order {
+pub(super) fn processing() -> Order {
     let order = confirmed();
     let order = apply(&order, &undo_window_over(&order));
     after(&order, &[Outcome::done()])
 }
 
-fn part(line: u32, sku: &str, quantity: u32) -> ShippedLine {
+pub(super) fn part(line: u32, sku: &str, quantity: u32) -> ShippedLine {
     ShippedLine {
         line,
         sku: souk_contracts::terms::Sku::try_new(sku).expect("valid"),
@@ -61,12 +61,13 @@ fn part(line: u32, sku: &str, quantity: u32) -> ShippedLine {
     }
 }
 
-fn parcel(shipment_id: &str, lines: Vec<ShippedLine>) -> HandedOver {
+pub(super) fn parcel(shipment_id: &str, lines: Vec<ShippedLine>) -> HandedOver {
     HandedOver {
         shipment_id: shipment_id.into(),
         carrier: "swift".into(),
         tracking_code: "T-1".into(),
         lines: lines.into(),
+        again: None,
     }
 }
 
@@ -74,7 +75,7 @@ pub(super) fn everything() -> HandedOver {
     parcel("shp_1", vec![part(1, "A", 2), part(2, "B", 1), part(3, "A", 1)])
 }
 
-fn ship(order: &Order, handed: &HandedOver) -> (Order, Arc<ParcelShipped>) {
+pub(super) fn ship(order: &Order, handed: &HandedOver) -> (Order, Arc<ParcelShipped>) {
     let shipped = handed_over(order, handed).expect("it leaves");
     (apply(order, &[OrderEvent::ParcelShipped(shipped.clone())]), shipped)
 }
@@ -227,6 +228,7 @@ fn the_last_parcel_to_arrive_delivers_and_the_time_for_returns_completes() {
     let order = apply(&order, &early);
     assert_eq!(order.fulfilment(), Fulfilment::Partial);
     let (order, _) = ship(&order, &parcel("shp_2", vec![part(2, "B", 1), part(3, "A", 1)]));
+    assert_eq!(order.fulfilment(), Fulfilment::Fulfilled, "handed over is fulfilled");
     let order = apply(&order, &moved(&order, "shp_2", Whereabouts::InTransit));
     let events = moved(&order, "shp_2", Whereabouts::Delivered);
     assert_eq!(kinds(&events), ["ParcelMoved", "OrderDelivered"]);
@@ -239,17 +241,6 @@ fn the_last_parcel_to_arrive_delivers_and_the_time_for_returns_completes() {
     let order = apply(&order, &return_window_over(&order));
     assert!(order.label() == Label::Completed && order.is_over());
     assert_eq!(return_window_over(&order), vec![]);
-}
-
-#[test]
-fn a_lost_parcel_calls_a_person() {
-    let (order, _) = ship(&processing(), &everything());
-    let events = moved(&order, "shp_1", Whereabouts::Lost);
-    assert_eq!(kinds(&events), ["ParcelMoved", "OrderNeedsAttention"]);
-    let order = apply(&order, &events);
-    assert!(order.needs_attention() && order.label() == Label::Shipped);
-    let seen_to = release(&order, &"stf_1".into(), "sent again").expect("staff may");
-    assert!(!apply(&order, &seen_to).needs_attention());
 }
 
 #[test]
@@ -409,13 +400,66 @@ fn pieces_are_called_off_by_one_at_a_time_and_only_while_they_are_prepared() {
     assert_eq!(refused(&asked, &[(2, 1)]), "LINES_NOT_CANCELLABLE", "one at a time");
 }
 
+/// Line 2 is called off.
+fn with_a_line_less(order: &Order) -> Order {
+    let cut = [(2, Quantity::try_new(1).expect("valid"))];
+    let asked = order.cancel_lines(&customer("gst_1"), &"gst_1".into(), &"c".into(), &cut).expect("prepared");
+    let OrderEvent::LinesCancelRequested(request) = &asked[0] else { panic!("{asked:?}") };
+    let total = order.total_without(&request.pieces).expect("placed");
+    let cancelled = OrderEvent::OrderLineCancelled(OrderLineCancelled {
+        order_id: order_id(),
+        subject: "gst_1".into(),
+        cancel_id: "c".into(),
+        pieces: request.pieces.clone(),
+        total,
+    });
+    let asked = apply(order, &asked);
+    assert!(asked.may_leave_rest() && !order.may_leave_rest(), "from when it is asked for");
+    apply(&asked, &[cancelled])
+}
+
+pub(super) fn paid(order: &Order, shipped: &ParcelShipped) -> Order {
+    apply(order, &[dispatch::paid(&shipped.shipment_id, shipped.amount)])
+}
+
+#[test]
+fn what_is_promised_for_pieces_called_off_is_given_up_once_all_the_others_are_paid_for() {
+    let order = with_a_line_less(&processing());
+    let rest = order.agreed_total().expect("placed").minus(order.total().expect("placed")).expect("small");
+    assert_eq!(looked_at(&order), vec![], "nothing has left");
+    let (order, first) = ship(&order, &parcel("shp_1", vec![part(1, "A", 2)]));
+    let (order, second) = ship(&order, &parcel("shp_2", vec![part(3, "A", 1)]));
+    assert_eq!(order.fulfilment(), Fulfilment::Fulfilled, "what was called off does not count");
+    let order = paid(&order, &second);
+    assert_eq!(looked_at(&order), vec![], "the first may still be taken");
+    let order = paid(&order, &first);
+    let asked = looked_at(&order);
+    assert_eq!(asked, vec![OrderEvent::RestVoidRequested(RestVoidRequested { amount: rest })]);
+    let order = apply(&order, &asked);
+    assert_eq!((order.rest(), looked_at(&order)), (Rest::Asked, vec![]), "once");
+    let task = Task::VoidRest { amount: rest };
+    let (errand, recorded) = step(&open_errand(task), &Outcome::refused("VOID_REFUSED", ""), 1);
+    assert!(recorded.to_order.is_empty() && errand.saga().is_open(), "asked again");
+    let (errand, recorded) = step(&errand, &Outcome::unknown("silence"), souk_saga::ATTEMPTS_UNTIL_OPERATOR);
+    assert!(apply(&order, &recorded.to_order).needs_attention());
+    let called = apply(&order, &recorded.to_order);
+    let (_, recorded) = step(&errand, &Outcome::done(), 31);
+    let over = apply(&called, &recorded.to_order);
+    assert_eq!(
+        (over.rest(), over.payment(), over.needs_attention()),
+        (Rest::Voided, Payment::Captured, false)
+    );
+    let (whole, shipped) = ship(&processing(), &everything());
+    assert_eq!(looked_at(&paid(&whole, &shipped)), vec![], "all of it was taken");
+}
+
 // ---- Errands ----
 
-fn open_errand(task: Task) -> Errand {
+pub(super) fn open_errand(task: Task) -> Errand {
     souk_decider::fold::<Errand>(&errand::open(order_id(), &"gst_1".into(), task))
 }
 
-fn step(errand: &Errand, outcome: &Outcome, attempt: u32) -> (Errand, errand::Recorded) {
+pub(super) fn step(errand: &Errand, outcome: &Outcome, attempt: u32) -> (Errand, errand::Recorded) {
     let intent = errand::outstanding(errand).remove(0);
     let recorded = errand::record(errand, &intent, outcome, attempt);
     let mut after = errand.clone();
@@ -430,6 +474,8 @@ fn dispatch_task() -> Task {
         lines,
         amount: Money::new(500, gbp()),
         total: Money::new(849, gbp()),
+        may_leave_rest: false,
+        resend_id: None,
     }
 }
 
@@ -585,6 +631,18 @@ pub(super) fn examples() -> Vec<OrderEvent> {
         cancel_id: "c-1".into(),
         reason: "CANCEL_TOO_LATE".into(),
     }));
+    let lost = super::undelivered::with_two_parcels(Whereabouts::Lost);
+    examples.extend(resolve(&lost, &super::undelivered::refund("shp_1")).expect("it is lost"));
+    examples.push(OrderEvent::ParcelRefunded(ParcelRefunded {
+        order_id: order_id(),
+        subject: "gst_1".into(),
+        shipment_id: "shp_1".into(),
+        refund: Money::new(5, gbp()),
+    }));
+    examples.extend(super::undelivered::examples());
+    let amount = Money::new(99, gbp());
+    examples.push(OrderEvent::RestVoidRequested(RestVoidRequested { amount }));
+    examples.push(crate::void_rest::ended(amount));
     examples.extend(hold(&order, &by, "a note").expect("staff may"));
     let held = apply(&order, &hold(&order, &by, "a note").expect("staff may"));
     examples.extend(release(&held, &by, "a note").expect("staff may"));
@@ -602,6 +660,33 @@ fn golden_files_hold_every_shape_of_errands() {
             cancel_id: "c-1".into(),
             pieces: vec![pieces()].into(),
             total: Money::new(7, gbp()),
+        },
+        Task::VoidRest { amount: Money::new(99, gbp()) },
+        Task::Dispatch {
+            shipment_id: "shp_2".into(),
+            lines: vec![part(1, "A", 2)].into(),
+            amount: Money::new(500, gbp()),
+            total: Money::new(750, gbp()),
+            may_leave_rest: true,
+            resend_id: None,
+        },
+        Task::RefundParcel {
+            shipment_id: "shp_1".into(),
+            restock: vec![part(1, "A", 2)].into(),
+            refund: Money::new(5, gbp()),
+        },
+        Task::ResendParcel {
+            shipment_id: "shp_1".into(),
+            resend_id: order_id(),
+            pieces: vec![pieces()].into(),
+        },
+        Task::Dispatch {
+            shipment_id: "shp_3".into(),
+            lines: vec![part(1, "A", 2)].into(),
+            amount: Money::zero(gbp()),
+            total: Money::new(849, gbp()),
+            may_leave_rest: false,
+            resend_id: Some(order_id()),
         },
     ];
     let opened = tasks.into_iter().map(|task| errand::open(order_id(), &"gst_1".into(), task).remove(0));
