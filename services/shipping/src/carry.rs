@@ -21,12 +21,16 @@ pub const HAND_OVER: &str = "hand_over";
 /// Tells the carrier that it has the parcel.
 pub const COLLECT: &str = "collect";
 
+/// Why the carrier does not take a label back: it has the parcel.
+pub const COLLECTED: &str = "collected";
+
 /// What is outstanding.
 pub fn outstanding(parcel: &Shipment, auto: bool) -> Vec<Intent> {
     let intent = |step, direction| vec![Intent { saga: SAGA, step, direction }];
     let by_itself = |step| if auto { intent(step, Direction::Do) } else { Vec::new() };
     if parcel.is_void() {
-        return if parcel.has_label() { intent(LABEL, Direction::Undo) } else { Vec::new() };
+        let is_good = parcel.has_label() && !parcel.is_collected();
+        return if is_good { intent(LABEL, Direction::Undo) } else { Vec::new() };
     }
     let is_asked = matches!(parcel.label(), Label::Asked { .. });
     if parcel.back().is_some() {
@@ -69,10 +73,11 @@ pub fn record(
     }
     match outcome {
         Outcome::Done(output) => done(parcel, intent, output.as_str().unwrap_or_default()),
-        Outcome::Refused { reason, .. } => match (intent.step, key_of(parcel)) {
+        Outcome::Refused { reason, detail } => match (intent.step, key_of(parcel)) {
             (LABEL, Some(key)) if intent.direction == Direction::Do => {
                 vec![ShipmentEvent::LabelRefused(LabelRefused { key, code: reason.as_str().into() })]
             }
+            (LABEL, Some(key)) if reason == COLLECTED && parcel.back().is_some() => used(parcel, key, detail),
             (_, _) => delayed(intent, attempt, reason),
         },
         // Nothing that a parcel asks for waits for a person.
@@ -99,6 +104,14 @@ fn done(parcel: &Shipment, intent: &Intent, output: &str) -> Vec<ShipmentEvent> 
         (LABEL, Direction::Undo) => ShipmentEvent::LabelVoided(LabelVoided { key }),
         (_, _) => ShipmentEvent::ParcelCollected(ParcelCollected { key }),
     }]
+}
+
+/// The customer was faster: the label that was to be worthless has been used, and the parcel is on its way here.
+fn used(parcel: &Shipment, key: Arc<str>, tracking_code: &str) -> Vec<ShipmentEvent> {
+    let was_unheard = matches!(parcel.label(), Label::Asked { .. });
+    let bought = LabelBought { key: key.clone(), tracking_code: tracking_code.into() };
+    let bought = was_unheard.then_some(ShipmentEvent::LabelBought(bought));
+    bought.into_iter().chain([ShipmentEvent::ParcelCollected(ParcelCollected { key })]).collect()
 }
 
 fn delayed(intent: &Intent, attempt: u32, reason: &str) -> Vec<ShipmentEvent> {

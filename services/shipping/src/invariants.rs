@@ -134,7 +134,8 @@ pub struct Side {
 /// Our side of a parcel's label, once nothing is outstanding at the carrier.
 pub fn ours(parcel: &Shipment) -> Option<(String, Side)> {
     let Label::Bought { key, tracking_code } = parcel.label() else { return None };
-    let (is_void, is_collected) = (parcel.is_void(), parcel.is_collected());
+    // A label that was used before it could be given back is not void for the carrier.
+    let (is_void, is_collected) = (parcel.is_void() && !parcel.is_collected(), parcel.is_collected());
     Some((key.to_string(), Side { tracking_code: tracking_code.to_string(), is_void, is_collected }))
 }
 

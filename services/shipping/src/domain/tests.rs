@@ -396,6 +396,27 @@ fn a_return_is_refused_for_ever_when_nothing_was_shipped_or_a_void_came_first() 
     assert_eq!(refusal(&late), "RETURN_LABEL_VOIDED");
 }
 
+#[test]
+fn a_return_label_that_was_used_before_it_could_be_void_stays_good() {
+    let asked = Shipment::default().ask_return(&back(), true).expect("decided");
+    let void = ShipmentEvent::ReturnVoided(ReturnVoided { return_id: name("ret-1"), has_label: true });
+    let bought = ShipmentEvent::LabelBought(LabelBought { key: "k".into(), tracking_code: "R1".into() });
+    let known = [asked.clone(), vec![bought, void.clone()]].concat();
+    // The answer about the second label was lost: the carrier tells its code now.
+    for (events, recorded) in [(known, 1), ([asked, vec![void]].concat(), 2)] {
+        let parcel: Shipment = fold(&events);
+        let intents = carry::outstanding(&parcel, false);
+        let no = Outcome::refused(carry::COLLECTED, "R1");
+        let used = carry::record(&parcel, false, &intents[0], &no, 1);
+        assert_eq!(used.len(), recorded, "{used:?}");
+        let parcel: Shipment = fold(&[events, used].concat());
+        assert_eq!(carry::outstanding(&parcel, false), [], "nobody asks the carrier again");
+        assert_eq!((parcel.tracking_code(), parcel.hears()), ("R1", true));
+        let arrived = parcel.hear(&scan("2", Seen::Delivered, 2));
+        assert!(matches!(&arrived[..], [ShipmentEvent::ReturnArrived(_)]));
+    }
+}
+
 fn told() -> Arc<NoticeReceived> {
     let (carrier, tracking_code) = ("sim".into(), "T1".into());
     Arc::new(NoticeReceived { carrier, tracking_code, scan: scan("e1", Seen::Delivered, 4) })
