@@ -289,11 +289,7 @@ pub fn news(kind: &str, data: &[u8]) -> Result<News, Invalid> {
             let order::ReturnRejected { return_id, order_id, subject, reason } = read(data)?;
             sale(what, order_id, subject, [("return_id", return_id), ("reason", code(&reason))])
         }
-        "return.resolved" => {
-            let order::ReturnResolved { return_id, order_id, subject, refund, .. } = read(data)?;
-            let refund = amount("refund", refund.as_ref())?;
-            sale(what, order_id, subject, [("return_id", return_id), ("refund", refund)])
-        }
+        "return.resolved" => resolved(read(data)?),
         _ => {
             let Sale { order_id, subject } = read(data)?;
             sale(what, order_id, subject, [])
@@ -318,6 +314,17 @@ fn awaiting(message: SaleReason) -> Result<News, Invalid> {
         return sale("order.answer_needed", order_id, subject, [("total", total)]);
     }
     sale("order.awaiting_customer", order_id, subject, [("action_url", action_url)])
+}
+
+/// A return ends for money, or for nothing.
+fn resolved(message: order::ReturnResolved) -> Result<News, Invalid> {
+    let order::ReturnResolved { return_id, order_id, subject, refund, outcome } = message;
+    let return_id = ("return_id", return_id);
+    if outcome == "DECLINED" {
+        return sale("return.declined", order_id, subject, [return_id]);
+    }
+    let refund = ("refund", amount("refund", refund.as_ref())?);
+    sale("return.resolved", order_id, subject, [return_id, refund])
 }
 
 /// An empty fact is none: a text that needs it must not be told with a blank.
@@ -379,6 +386,9 @@ mod tests {
         let read = told("ReturnResolved", resolved.encode_to_vec());
         assert_eq!((read.what, &*read.subject), ("return.resolved", "gst_1"));
         assert_eq!((&*read.facts["return_id"], &*read.facts["refund"]), ("rtn_1", "2.50 GBP"));
+        let declined = order::ReturnResolved { outcome: "DECLINED".into(), refund: None, ..resolved };
+        let read = told("ReturnResolved", declined.encode_to_vec());
+        assert_eq!((read.what, read.facts.contains_key("refund")), ("return.declined", false));
         let rejected = order::ReturnRejected {
             return_id: return_id.clone(),
             order_id: order_id.clone(),

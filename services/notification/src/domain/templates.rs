@@ -154,6 +154,9 @@ static TEMPLATES: &[Template] = &[
     template!("return.resolved" 1 Transactional true:
         "en" "Your return is settled" "The return {return_id} of your order {order_id} is settled: {refund} goes back to you.",
         "de" "Ihre Rücksendung ist abgeschlossen" "Die Rücksendung {return_id} Ihrer Bestellung {order_id} ist abgeschlossen: {refund} werden erstattet."),
+    template!("return.declined" 1 Transactional true:
+        "en" "Your return is not refunded" "What came back with the return {return_id} of your order {order_id} is not what you bought, so nothing is refunded.",
+        "de" "Ihre Rücksendung wird nicht erstattet" "Was mit der Rücksendung {return_id} Ihrer Bestellung {order_id} zurückkam, ist nicht, was Sie gekauft haben; daher wird nichts erstattet."),
     template!("return.expired" 1 Transactional true:
         "en" "Your return has expired" "The return {return_id} of your order {order_id} has expired, since no parcel came.",
         "de" "Ihre Rücksendung ist verfallen" "Die Rücksendung {return_id} Ihrer Bestellung {order_id} ist verfallen, da kein Paket kam."),
