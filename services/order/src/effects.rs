@@ -299,8 +299,12 @@ impl Effects {
         Ok(self.payment.void(self.to(cx, "payment", &placed.subject), request).await?.payment)
     }
 
-    /// Payment knows whether the capture came first; the answer to the void says so.
+    /// Payment knows whether the capture came first; the answer to the void says so. What the customer's bank wants
+    /// back is not given back beside it: that is waited for.
     async fn return_money(&self, cx: &Cx, order: &Order, placed: &OrderPlaced) -> Outcome {
+        if order.worst_dispute() == Some(order::Dispute::Opened) {
+            return Outcome::Waiting { on: "dispute".into() };
+        }
         match self.ask_void(cx, placed, order.cancel_reason()).await {
             Ok(answer) => voided(answer),
             Err(error) if answers::is_recorded_refusal(&error, &["ALREADY_CAPTURED"]) => {

@@ -320,6 +320,10 @@ fn refund(payment: &Payment, wanted: RefundRequested) -> Result<Vec<PaymentEvent
     if amount > left && amount <= left + payment.capturing_minor() {
         return Err(unsettled("whether it fits depends on a capture whose outcome is not known yet"));
     }
+    // A refusal is for ever, and a dispute is not.
+    if amount > left && amount <= left + payment.capturing_minor() + payment.contested_minor() {
+        return Err(unsettled("whether it fits depends on a dispute that is not decided yet"));
+    }
     if amount > left {
         return Ok(vec![PaymentEvent::RefundRefused(RefundRefused {
             payment_id: wanted.payment_id,

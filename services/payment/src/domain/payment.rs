@@ -212,6 +212,11 @@ impl Payment {
         });
         away.fold(0, |sum, dispute| sum.saturating_add(dispute.amount.minor_units()))
     }
+    /// How many minor units a dispute keeps away that may still be won.
+    pub fn contested_minor(&self) -> i64 {
+        let open = self.disputes.values().filter(|dispute| dispute.stage == DisputeStage::Open);
+        open.fold(0, |sum, dispute| sum.saturating_add(dispute.amount.minor_units()))
+    }
     /// How many new promises there were.
     pub fn renewed(&self) -> usize {
         self.renewals.values().filter(|renewal| renewal.outcome.has_succeeded()).count()
