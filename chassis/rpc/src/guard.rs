@@ -92,7 +92,7 @@ impl Guard {
         crash_point!("rpc.call.before", "{}", policy.path);
         let response = self.run(policy, &cx, deadline, call, request).await;
         crash_point!("rpc.call.after", "{}", policy.path);
-        let response = response?;
+        let response = response.map_err(|error| of_ours(&cx, error))?;
         self.fits(&response, Code::Internal)?;
         Ok(response)
     }
@@ -175,6 +175,16 @@ pub(crate) async fn caught<T>(place: &str, work: impl Future<Output = Result<T>>
         panics::note(place, payload.as_ref());
         Err(Error::internal("a panic"))
     })
+}
+
+/// A caller who was admitted is not told that their token does not count: it is one of ours that somebody further on
+/// did not take, for example because it grew old on its way. The next attempt has another.
+fn of_ours(cx: &Cx, error: Error) -> Error {
+    let is_known = cx.principal().is_ok();
+    if is_known && error.reason() == Code::Unauthenticated.name() {
+        return Error::unavailable("a service did not know another one").with_source(error);
+    }
+    error
 }
 
 /// What broke inside is logged here, with its whole story, unless the guard of a service further in did so;

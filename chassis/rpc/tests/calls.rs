@@ -56,6 +56,18 @@ async fn errors_arrive_as_they_were_sent_and_stories_stay_inside() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_token_of_ours_that_grew_old_is_not_the_callers_fault() {
+    for way in WAYS {
+        let house = house();
+        let client = house.client(way);
+        let known = cx().with_token(house.token("gst_1", Kind::Guest, &[]));
+        assert_eq!(code(client.say(known, say("token")).await), Some(Code::Unavailable), "{way:?}");
+        let stranger = client.say(cx(), say("token")).await;
+        assert_eq!(code(stranger), Some(Code::Unauthenticated), "nobody, and told so ({way:?})");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_panic_ends_one_call_only() {
     for way in WAYS {
         let house = house();

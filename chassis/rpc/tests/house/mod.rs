@@ -46,6 +46,9 @@ impl EchoService for Echo {
                 }
                 "fault" => Err(Error::internal("the secret story")),
                 "reject" => Err(rejection()),
+                "token" => {
+                    Err(Error::new(Code::Unauthenticated, "UNAUTHENTICATED", "a valid token is needed"))
+                }
                 "invalid" => Err(invalid()),
                 "large" => Ok(SayResponse { text: "x".repeat(5 * 1024 * 1024), ..SayResponse::default() }),
                 _ => Ok(SayResponse {
