@@ -1,5 +1,6 @@
 //! What goes wrong: on the way of calls, on the network, and with whole machines.
 use crate::chance::Chance;
+use crate::time;
 use souk::settings::ROLES;
 use souk_rpc::{BoxFuture, ByteService, Bytes, Cx, Error, Reply, Result};
 use std::collections::BTreeMap;
@@ -17,10 +18,31 @@ pub const SOMETIMES: &[&str] = &[
     "a machine crashed with an order under way",
     "a link was cut",
     "a link was held",
+    "a machine was cut off while it lived on",
+    "time leapt with an order under way",
     "an order was confirmed",
     "an order was rejected",
     "an order was cancelled",
+    "an order was held",
+    "an order was shipped",
+    "an order was delivered",
     "the shelf was empty",
+    "a part was offered",
+    "the bank asked the customer",
+    "a customer let a deadline pass",
+    "a quote was accepted too late",
+    "a coupon was used up",
+    "a coupon was used up while the order was placed",
+    "a cancel came too late",
+    "a parcel left before it was called off",
+    "a piece was called off",
+    "a parcel was lost",
+    "a parcel came back",
+    "a return was refunded",
+    "a return was worth nothing",
+    "a return was rejected",
+    "a return was given up",
+    "a sale took too long",
 ];
 
 /// Counts what was reached.
@@ -134,18 +156,32 @@ pub struct Nemesis {
     chance: Chance,
     marks: Marks,
     next: Duration,
+    /// Whether time may still leap.
+    leaps: bool,
     mending: Vec<(Duration, Mend)>,
+}
+
+/// How long a machine is cut off at least: longer than its leases last.
+const ZOMBIE: Duration = Duration::from_secs(3);
+/// More than the longest time that a sale may take.
+const LEAP: Duration = Duration::from_secs(31 * 60);
+
+/// Everybody whom a machine talks with.
+fn others(role: &'static str) -> impl Iterator<Item = &'static str> {
+    ROLES.iter().map(|(other, _)| *other).filter(move |other| *other != role).chain(["customers"])
 }
 
 enum Mend {
     Restart(&'static str),
+    Rejoin(&'static str),
     Repair(&'static str, &'static str),
     Release(&'static str, &'static str),
 }
 
 impl Nemesis {
     pub fn new(chance: Chance, marks: Marks) -> Self {
-        Self { chance, marks, next: Duration::from_secs(2), mending: Vec::new() }
+        let leaps = chance.percent(25);
+        Self { chance, marks, next: Duration::from_secs(2), leaps, mending: Vec::new() }
     }
 
     /// Does what is due at this moment of the run.
@@ -158,9 +194,11 @@ impl Nemesis {
         self.next = now + Duration::from_millis(self.chance.between(100, 1_500));
         let until = now + Duration::from_millis(self.chance.between(50, 4_000));
         let role = self.role();
-        match self.chance.below(10) {
-            0..5 => self.crash(sim, role, until, orders_under_way),
-            5..8 => {
+        match self.chance.below(20) {
+            0..9 => self.crash(sim, role, until, orders_under_way),
+            9..11 => self.cut_off(sim, role, until),
+            11 if self.leaps => self.leap(orders_under_way),
+            12..16 => {
                 let other = self.role();
                 if role != other {
                     self.marks.reached("a link was cut");
@@ -197,6 +235,24 @@ impl Nemesis {
         self.mending.push((until, Mend::Restart(role)));
     }
 
+    /// A machine lives on and reaches nobody, and what it says comes late, with what it believed to hold.
+    fn cut_off(&mut self, sim: &mut turmoil::Sim<'_>, role: &'static str, until: Duration) {
+        self.marks.reached("a machine was cut off while it lived on");
+        for other in others(role) {
+            sim.hold(role, other);
+        }
+        self.mending.push((until + ZOMBIE, Mend::Rejoin(role)));
+    }
+
+    /// Nothing happens for a while, and then everything that was due is due at once.
+    fn leap(&mut self, orders_under_way: bool) {
+        self.leaps = false;
+        if orders_under_way {
+            self.marks.reached("time leapt with an order under way");
+        }
+        time::leap(LEAP);
+    }
+
     /// Mends what is due, or everything.
     pub fn mend(&mut self, sim: &mut turmoil::Sim<'_>, due: Option<Duration>) {
         let (now, later): (Vec<_>, Vec<_>) = std::mem::take(&mut self.mending)
@@ -206,6 +262,7 @@ impl Nemesis {
         for (_, mend) in now {
             match mend {
                 Mend::Restart(role) => sim.bounce(role),
+                Mend::Rejoin(role) => others(role).for_each(|other| sim.release(role, other)),
                 Mend::Repair(one, other) => sim.repair(one, other),
                 Mend::Release(one, other) => sim.release(one, other),
             }

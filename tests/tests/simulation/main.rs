@@ -7,22 +7,37 @@
 //!
 //! One seed is one process: whatever a process keeps between two runs would make the second one another. The test
 //! `seeds` runs itself again for each. `SOUK_SIM_SEEDS=1000` tries so many, `SOUK_SIM_FIRST=77` begins there, and
-//! `SOUK_SIM_SEED=77 cargo test -p souk-tests --test simulation -- --exact one_seed --nocapture` repeats one.
+//! `SOUK_SIM_SEED=77 cargo test -p souk-tests --test simulation -- --exact one_seed --nocapture` repeats one;
+//! `SOUK_SIM_KEEP=/tmp` leaves its stores there.
+//!
+//! The shop's time passes faster than the network's, and leaps at times, so that half-hours and minutes of waiting
+//! cost nothing. Webhooks of the provider and the carrier come over the same network, as calls.
 //!
 //! Not simulated: the public HTTP face, threads of the store (it runs inline), torn writes of the disk.
 mod buyers;
+mod calls;
 mod chance;
 mod faults;
+mod journal;
 mod machine;
 mod run;
+mod staff;
+mod time;
 
 use std::collections::BTreeMap;
 use std::process::{Command, Output};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// How many seeds a run of the tests tries when nobody says otherwise.
 const SEEDS_DEFAULT: u64 = 12;
 /// From so many seeds on, a dangerous state that no seed reached is a failure: the simulation would prove nothing.
-const SEEDS_TELLING: u64 = 12;
+const SEEDS_TELLING: u64 = 100;
+/// Seeds that once found something; they always run.
+///
+/// 2: a return's label was used before it could be void. 3: the news of a return that was worth nothing could not be
+/// told. 9: an order was called off while its customer's bank wanted the money. 29: a token grew old on its way.
+const REGRESSIONS: &[u64] = &[2, 3, 9, 29];
 /// Marks the line with a run's outcome.
 const OUTCOME: &str = "simulated: ";
 
@@ -45,24 +60,38 @@ fn one_seed() {
 fn seeds() {
     let first = number("SOUK_SIM_FIRST").unwrap_or(1);
     let count = number("SOUK_SIM_SEEDS").unwrap_or(SEEDS_DEFAULT);
+    let seeds: Vec<u64> = REGRESSIONS.iter().copied().chain(first..first + count).collect();
+    let began = std::time::Instant::now();
     let mut marks = BTreeMap::new();
     let mut failed = Vec::new();
-    let seeds: Vec<u64> = (first..first + count).collect();
-    for pair in seeds.chunks(2) {
-        let children: Vec<_> =
-            pair.iter().map(|seed| (*seed, child(*seed).spawn().expect("it starts"))).collect();
-        for (seed, child) in children {
-            let output = child.wait_with_output().expect("it ends");
-            match outcome_of(&output) {
-                Some(line) if output.status.success() => run::add_marks(&line, &mut marks),
-                _ => failed.push(format!("{}\n{}", again(seed), text(&output))),
-            }
+    for (seed, output) in side_by_side(&seeds) {
+        match outcome_of(&output) {
+            Some(line) if output.status.success() => run::add_marks(&line, &mut marks),
+            _ => failed.push(format!("{}\n{}", again(seed), text(&output))),
         }
     }
-    println!("{count} seeds from {first}, {} failed; reached: {marks:?}", failed.len());
-    assert!(failed.is_empty(), "{} of {count} seeds failed:\n{}", failed.len(), failed.join("\n\n"));
+    let (tried, took) = (seeds.len(), began.elapsed().as_secs());
+    println!("{tried} seeds from {first} in {took} s, {} failed; reached: {marks:?}", failed.len());
+    assert!(failed.is_empty(), "{} of {tried} seeds failed:\n{}", failed.len(), failed.join("\n\n"));
     let missed: Vec<_> = faults::SOMETIMES.iter().filter(|mark| !marks.contains_key(**mark)).collect();
     assert!(count < SEEDS_TELLING || missed.is_empty(), "no seed reached {missed:?}");
+}
+
+/// Runs each seed in a process of its own, as many at once as there are cores; in the order in which they end.
+fn side_by_side(seeds: &[u64]) -> Vec<(u64, Output)> {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..cores {
+            scope.spawn(|| {
+                while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let output = child(*seed).output().expect("it starts");
+                    done.lock().expect("no holder panics").push((*seed, output));
+                }
+            });
+        }
+    });
+    done.into_inner().expect("no holder panicked")
 }
 
 /// Otherwise no seed could be repeated.
