@@ -298,7 +298,7 @@ mod tests {
         let words =
             |status| [bought(label(status)), voided(label(status)), collected(label(status))].map(word);
         assert_eq!(words(LabelStatus::Bought), ["done", "unknown", "unknown"]);
-        assert_eq!(words(LabelStatus::Collected), ["done", "unknown", "done"]);
+        assert_eq!(words(LabelStatus::Collected), ["done", carry::COLLECTED, "done"]);
         assert_eq!(words(LabelStatus::Declined), ["no_such_service", "done", "unknown"]);
         assert_eq!(words(LabelStatus::Voided), ["voided", "done", "unknown"]);
         assert_eq!(words(LabelStatus::Unspecified), ["unknown"; 3]);

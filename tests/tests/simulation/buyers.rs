@@ -13,6 +13,7 @@ use souk_contracts::order::v1::{
 };
 use souk_contracts::payment::v1::{CompleteActionRequest, PaymentServiceClient};
 use souk_contracts::shipping::v1::{Address, Item, QuoteRatesRequest, Rate, ShippingServiceClient};
+use souk_contracts::types::v1::Money;
 use souk_contracts::user::v1::{StartGuestSessionRequest, UserServiceClient};
 use souk_rpc::{BoxFuture, Error, Peers};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,6 +29,9 @@ pub const COUPON: &str = "FEW";
 pub const COUPON_USES: u32 = 2;
 /// Longer than a quote, a rate and a bank wait for a customer.
 const TOO_LONG: Duration = Duration::from_secs(16 * 60);
+/// How often a customer may be told that the shop waits for them when it should not any more. It must notice soon, as
+/// long as it answers at all.
+const LATE_LOOKS_MAX: u32 = 20;
 /// Payment methods, as the provider's simulator knows them.
 const METHODS: &[&str] = &[
     "ok",
@@ -80,6 +84,8 @@ pub struct Placed {
     pub token: String,
     pub key: String,
     pub is_shipped: bool,
+    /// Whether its customer does nothing that is asked of them, and goes away for longer than is waited for them.
+    pub idles: bool,
     pub chance: Chance,
 }
 
@@ -151,12 +157,18 @@ impl Shop {
         self.journal.placed_by(&order_id, token);
         self.journal.begins();
         let is_shipped = !quote.rate_id.is_empty();
-        let placed = Placed { order_id, token: token.to_owned(), key, is_shipped, chance: chance.clone() };
-        if chance.percent(15) {
-            sleep(Duration::from_millis(chance.below(800))).await;
+        let (token, idles, chance) = (token.to_owned(), chance.percent(20), chance.clone());
+        let placed = Placed { order_id, token, key, is_shipped, idles, chance };
+        if placed.chance.percent(15) {
+            sleep(Duration::from_millis(placed.chance.below(800))).await;
             self.cancel(&placed, "cancel-early").await?;
         }
-        self.until(&placed, |order| !is_open(order.status())).await?;
+        if placed.idles {
+            self.until(&placed, |order| order.status() == OrderStatus::AwaitingCustomer || is_settled(order))
+                .await?;
+            time::leap(TOO_LONG);
+        }
+        self.until(&placed, is_settled).await?;
         self.journal.ends();
         Ok(Some(placed))
     }
@@ -288,12 +300,17 @@ impl Shop {
 
     /// Asks for the order until it is as wanted. What it needs of the customer meanwhile is done, or not in time.
     pub async fn until(&self, placed: &Placed, is_wanted: impl Fn(&Order) -> bool) -> Result<Order, Error> {
+        let mut late = 0;
         loop {
             let order = self.look(&placed.order_id, &placed.token).await?;
             if is_wanted(&order) {
                 return Ok(order);
             }
             if order.status() == OrderStatus::AwaitingCustomer {
+                late = if is_late(&order) { late + 1 } else { 0 };
+                if late > LATE_LOOKS_MAX {
+                    return Err(Error::internal(format!("{} still asks its customer", order.order_id)));
+                }
                 self.decide(placed, &order).await?;
             }
             sleep(PAUSE).await;
@@ -312,6 +329,9 @@ impl Shop {
 
     /// The bank, or the shop, waits for the customer.
     async fn decide(&self, placed: &Placed, order: &Order) -> Result<(), Error> {
+        if placed.idles {
+            return Ok(());
+        }
         match placed.chance.below(20) {
             0 => time::leap(TOO_LONG),
             1..6 => {}
@@ -334,10 +354,15 @@ impl Shop {
     }
 }
 
-/// Whether the sale has no answer yet.
-fn is_open(status: OrderStatus) -> bool {
+/// Whether the sale has its answer.
+fn is_settled(order: &Order) -> bool {
     use OrderStatus::{AwaitingCustomer, Cancelling, Pending, Unspecified};
-    matches!(status, Pending | Cancelling | AwaitingCustomer | Unspecified)
+    !matches!(order.status(), Pending | Cancelling | AwaitingCustomer | Unspecified)
+}
+
+/// Whether it asks for what it no longer waits for.
+fn is_late(order: &Order) -> bool {
+    order.decide_by.as_ref().is_some_and(|until| until.seconds < time::now().unix_us() / 1_000_000)
 }
 
 fn is_in_preparation(order: &Order) -> bool {
@@ -354,16 +379,17 @@ fn is_here(order: &Order) -> bool {
 fn rests(order: &Order) -> bool {
     let is_paid = order.payment() != OrderPayment::Authorized;
     let has_ended = |status: &str| matches!(status, "DELIVERED" | "LOST" | "RETURNED_TO_SENDER");
-    match order.status() {
-        OrderStatus::Rejected | OrderStatus::Cancelled | OrderStatus::Delivered | OrderStatus::Completed => {
-            true
-        }
-        OrderStatus::Confirmed => order.rate_id.is_empty() && is_paid,
-        OrderStatus::Shipped => order.shipments.iter().all(|shipment| has_ended(&shipment.status)),
-        _ => false,
-    }
+    let status = order.status();
+    let is_over = matches!(
+        status,
+        OrderStatus::Rejected | OrderStatus::Cancelled | OrderStatus::Delivered | OrderStatus::Completed
+    );
+    let is_taken_along = status == OrderStatus::Confirmed && order.rate_id.is_empty() && is_paid;
+    let all_ended = order.shipments.iter().all(|shipment| has_ended(&shipment.status));
+    is_over || is_taken_along || (status == OrderStatus::Shipped && all_ended)
 }
 
-pub fn pence() -> Option<souk_contracts::types::v1::Money> {
+/// What everything costs.
+pub fn pence() -> Option<Money> {
     gbp(250)
 }

@@ -25,6 +25,7 @@ pub const SOMETIMES: &[&str] = &[
     "an order was cancelled",
     "an order was held",
     "an order was shipped",
+    "a part of an order was shipped",
     "an order was delivered",
     "the shelf was empty",
     "a part was offered",

@@ -11,6 +11,24 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// What the states of an order are marks of.
+const STATES: &[(OrderStatus, &str)] = &[
+    (OrderStatus::Confirmed, "an order was confirmed"),
+    (OrderStatus::Rejected, "an order was rejected"),
+    (OrderStatus::Cancelled, "an order was cancelled"),
+    (OrderStatus::Shipped, "an order was shipped"),
+    (OrderStatus::PartiallyShipped, "a part of an order was shipped"),
+    (OrderStatus::Delivered, "an order was delivered"),
+    (OrderStatus::OnHold, "an order was held"),
+];
+/// What the ends of a return are marks of.
+const ENDS_OF_RETURNS: &[(ReturnStatus, &str)] = &[
+    (ReturnStatus::Refunded, "a return was refunded"),
+    (ReturnStatus::Declined, "a return was worth nothing"),
+    (ReturnStatus::Rejected, "a return was rejected"),
+    (ReturnStatus::Cancelled, "a return was given up"),
+];
+
 /// What all customers wrote down.
 #[derive(Clone, Default)]
 pub struct Journal {
@@ -84,13 +102,8 @@ impl Journal {
                 told.iter().flat_map(reached).for_each(|mark| marks.reached(mark));
             }
             for back in notes.returns.values() {
-                match back.status() {
-                    ReturnStatus::Refunded => marks.reached("a return was refunded"),
-                    ReturnStatus::Declined => marks.reached("a return was worth nothing"),
-                    ReturnStatus::Rejected => marks.reached("a return was rejected"),
-                    ReturnStatus::Cancelled => marks.reached("a return was given up"),
-                    _ => {}
-                }
+                let ends = ENDS_OF_RETURNS.iter().filter(|(end, _)| *end == back.status());
+                ends.for_each(|(_, mark)| marks.reached(mark));
             }
         });
     }
@@ -160,17 +173,11 @@ fn follows(told: &[Order], history: &[Order]) -> Option<String> {
 
 /// The marks that this state of an order stands for.
 fn reached(order: &Order) -> Vec<&'static str> {
-    let status = match order.status() {
-        OrderStatus::Confirmed => Some("an order was confirmed"),
-        OrderStatus::Rejected => Some("an order was rejected"),
-        OrderStatus::Cancelled => Some("an order was cancelled"),
-        OrderStatus::AwaitingCustomer if order.remainder.is_some() => Some("a part was offered"),
-        OrderStatus::AwaitingCustomer => Some("the bank asked the customer"),
-        OrderStatus::Shipped | OrderStatus::PartiallyShipped => Some("an order was shipped"),
-        OrderStatus::Delivered => Some("an order was delivered"),
-        OrderStatus::OnHold => Some("an order was held"),
-        _ => None,
-    };
+    let states = STATES.iter().filter(|(state, _)| *state == order.status()).map(|(_, mark)| *mark);
+    let asked = (order.status() == OrderStatus::AwaitingCustomer).then_some(match &order.remainder {
+        Some(_) => "a part was offered",
+        None => "the bank asked the customer",
+    });
     let reason = match order.reason.as_str() {
         "INSUFFICIENT_STOCK" => Some("the shelf was empty"),
         "COUPON_EXHAUSTED" => Some("a coupon was used up while the order was placed"),
@@ -184,5 +191,5 @@ fn reached(order: &Order) -> Vec<&'static str> {
         _ => None,
     });
     let too_late = (!order.cancel_refused.is_empty()).then_some("a parcel left before it was called off");
-    status.into_iter().chain(reason).chain(places).chain(too_late).collect()
+    states.chain(asked).chain(reason).chain(places).chain(too_late).collect()
 }

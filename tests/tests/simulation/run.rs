@@ -156,7 +156,7 @@ struct Ending {
 
 impl Ending {
     fn complain(&self, error: &Error) {
-        let complaint = format!("a customer was refused: {}: {}", error.reason(), error.message());
+        let complaint = format!("a customer was refused: {}", error.story());
         self.complaints.lock().unwrap_or_else(PoisonError::into_inner).push(complaint);
     }
 

@@ -6,7 +6,9 @@ use souk_contracts::catalog::v1::{
     Benefit, CatalogServiceClient, CreatePromotionRequest, PriceInput, ProductInput, PromotionInput,
     PutProductRequest, VariantInput, benefit,
 };
-use souk_contracts::inventory::v1::{InventoryServiceClient, ReceiptLine, ReceiveStockRequest};
+use souk_contracts::inventory::v1::{
+    InventoryServiceClient, PutLocationRequest, ReceiptLine, ReceiveStockRequest,
+};
 use souk_contracts::order::v1::{
     ApproveReturnRequest, CancelReturnRequest, GetReturnRequest, GradedLine, HoldOrderRequest,
     InspectReturnRequest, Order, OrderServiceClient, ReceiveReturnRequest, RejectReturnRequest,
@@ -22,14 +24,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::sleep;
 
+/// Where goods lie: what comes from both houses is sent in two parcels.
+const NEAR: &str = "main";
+const FAR: &str = "far";
 /// Refusals of shipping that mean: somebody was faster, or it is held.
 const NOT_NOW: &[&str] = &["SHIPMENT_NOT_READY", "SHIPMENT_CANCELLED", "FULFILMENT_HELD", "NOT_FOUND"];
 
 impl Shop {
-    /// Puts two products on the shelves, one of them scarce, and offers a coupon.
+    /// Puts two products on the shelves of two houses, one of them scarce, and offers a coupon.
     pub async fn open(&self) -> Result<(), Error> {
-        let catalog: CatalogServiceClient = self.peers.get();
-        for (sku, stock) in [(SCARCE, 3), (PLENTY, 1_000)] {
+        let (catalog, inventory): (CatalogServiceClient, InventoryServiceClient) =
+            (self.peers.get(), self.peers.get());
+        let far =
+            PutLocationRequest { location: FAR.to_owned(), priority: 2, open: true, ..Default::default() };
+        insist(&self.staff, None, |cx| inventory.put_location(cx, far.clone())).await?;
+        for (sku, location, stock) in [(SCARCE, FAR, 3), (PLENTY, NEAR, 1_000)] {
             let handle = sku.to_ascii_lowercase();
             let variant = VariantInput {
                 sku: sku.to_owned(),
@@ -44,7 +53,7 @@ impl Shop {
             };
             let put = PutProductRequest { handle, product: Some(product), ..PutProductRequest::default() };
             insist(&self.staff, None, |cx| catalog.put_product(cx, put.clone())).await?;
-            self.receive(&format!("opening-{sku}"), sku, stock).await?;
+            self.receive(&format!("opening-{sku}"), sku, location, stock).await?;
         }
         let promotion = PromotionInput {
             promotion_id: COUPON.to_ascii_lowercase(),
@@ -59,11 +68,11 @@ impl Shop {
         Ok(())
     }
 
-    async fn receive(&self, receipt_id: &str, sku: &str, quantity: i64) -> Result<(), Error> {
+    async fn receive(&self, receipt_id: &str, sku: &str, location: &str, quantity: i64) -> Result<(), Error> {
         let inventory: InventoryServiceClient = self.peers.get();
         let receipt = ReceiveStockRequest {
             receipt_id: receipt_id.to_owned(),
-            location: "main".to_owned(),
+            location: location.to_owned(),
             lines: vec![ReceiptLine { sku: sku.to_owned(), quantity }],
         };
         insist(&self.staff, None, |cx| inventory.receive_stock(cx, receipt.clone())).await.map(drop)
@@ -72,9 +81,9 @@ impl Shop {
     /// What is scarce arrives: at first a little, then enough for all who wait.
     pub async fn restock(&self) -> Result<(), Error> {
         sleep(Duration::from_secs(12)).await;
-        self.receive("some-more", SCARCE, 2).await?;
+        self.receive("some-more", SCARCE, NEAR, 2).await?;
         sleep(Duration::from_secs(20)).await;
-        self.receive("enough", SCARCE, 100).await
+        self.receive("enough", SCARCE, FAR, 100).await
     }
 
     /// Sees to an order's parcels until its customer is content.
@@ -103,30 +112,24 @@ impl Shop {
     async fn next_step(&self, placed: &Placed, parcel: &Shipment) -> Result<(), Error> {
         let shipping: ShippingServiceClient = self.peers.get();
         let shipment_id = parcel.shipment_id.clone();
-        match parcel.status() {
-            ShipmentStatus::Pending => {
-                let pack = MarkPackedRequest { shipment_id };
-                let done = insist(&self.staff, None, |cx| shipping.mark_packed(cx, pack.clone())).await;
-                unless(done, NOT_NOW)?;
+        let status = parcel.status();
+        if status == ShipmentStatus::Pending {
+            let pack = MarkPackedRequest { shipment_id };
+            unless(insist(&self.staff, None, |cx| shipping.mark_packed(cx, pack.clone())).await, NOT_NOW)?;
+        } else if status == ShipmentStatus::Packed {
+            let buy = BuyLabelRequest { shipment_id };
+            unless(insist(&self.staff, None, |cx| shipping.buy_label(cx, buy.clone())).await, NOT_NOW)?;
+        } else if status == ShipmentStatus::Labelled {
+            let give = HandOverRequest { shipment_id };
+            let given = insist(&self.staff, None, |cx| shipping.hand_over(cx, give.clone()));
+            if placed.chance.percent(15) {
+                // At the same moment its customer changes their mind.
+                let called_off = self.cancel(placed, "cancel-at-the-door");
+                let (given, called_off) = futures_util::future::join(given, called_off).await;
+                unless(given, NOT_NOW)?;
+                return called_off;
             }
-            ShipmentStatus::Packed => {
-                let buy = BuyLabelRequest { shipment_id };
-                let done = insist(&self.staff, None, |cx| shipping.buy_label(cx, buy.clone())).await;
-                unless(done, NOT_NOW)?;
-            }
-            ShipmentStatus::Labelled => {
-                let give = HandOverRequest { shipment_id };
-                let given = insist(&self.staff, None, |cx| shipping.hand_over(cx, give.clone()));
-                if placed.chance.percent(15) {
-                    // At the same moment its customer changes their mind.
-                    let called_off = self.cancel(placed, "cancel-at-the-door");
-                    let (given, called_off) = futures_util::future::join(given, called_off).await;
-                    unless(given, NOT_NOW)?;
-                    return called_off;
-                }
-                unless(given.await, NOT_NOW)?;
-            }
-            _ => {}
+            unless(given.await, NOT_NOW)?;
         }
         Ok(())
     }
@@ -155,8 +158,8 @@ impl Shop {
         let ask = RequestReturnRequest {
             order_id: placed.order_id.clone(),
             lines: vec![wanted],
-            replacements: Vec::new(),
             wish: ReturnWish::Refund.into(),
+            replacements: Vec::new(),
         };
         let key = format!("{}-return", placed.key);
         let asked = insist(&placed.token, Some(&key), |cx| orders.request_return(cx, ask.clone())).await;
@@ -187,8 +190,8 @@ impl Shop {
     async fn is_resolved(&self, placed: &Placed, back: &Return, line: u32) -> Result<bool, Error> {
         let (orders, chance): (OrderServiceClient, _) = (self.peers.get(), &placed.chance);
         let return_id = back.return_id.clone();
-        // Somebody may have been faster: then the next look says what is next.
-        let faster = &["RETURN_NOT_OPEN"];
+        // Somebody may have been faster, or the money is still on its way: then the next look says what is next.
+        let faster = &["RETURN_NOT_OPEN", "RETURN_NOT_PAID"];
         match (back.status(), chance.below(100)) {
             (ReturnStatus::Requested, 0..10) => {
                 let no = RejectReturnRequest { return_id, reason: "worn".to_owned() };

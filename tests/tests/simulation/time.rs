@@ -28,6 +28,12 @@ pub async fn wait(time: Duration) {
     tokio::time::sleep(time / PACE.load(Ordering::Relaxed)).await;
 }
 
+/// The shop's time, as it should be.
+pub fn now() -> Timestamp {
+    let passed = turmoil::sim_elapsed().unwrap_or_default() * PACE.load(Ordering::Relaxed);
+    OPENS.plus(passed + Duration::from_micros(LEAPT_US.load(Ordering::Relaxed)))
+}
+
 /// The shop's time, on every machine a little wrong.
 pub struct SimulatedClock {
     skew: Duration,
@@ -41,8 +47,7 @@ impl SimulatedClock {
 
 impl Clock for SimulatedClock {
     fn now(&self) -> Timestamp {
-        let passed = turmoil::sim_elapsed().unwrap_or_default() * PACE.load(Ordering::Relaxed);
-        OPENS.plus(passed + Duration::from_micros(LEAPT_US.load(Ordering::Relaxed)) + self.skew)
+        now().plus(self.skew)
     }
 }
 

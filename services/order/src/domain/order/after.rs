@@ -116,16 +116,10 @@ impl After {
             OrderEvent::OrderNeedsAttention(needs) => {
                 self.attention.push((needs.about.clone(), needs.reason.clone()));
             }
-            OrderEvent::ReturnRefunded(refunded) => {
-                self.returns.evolve(event);
-                self.settled(&refunded.return_id.to_string());
-            }
-            OrderEvent::ReturnOpened(ReturnOpened { return_id, .. })
-            | OrderEvent::ReturnClosed(ReturnClosed { return_id }) => {
-                self.returns.evolve(event);
-                self.seen_to(&return_id.to_string(), RETURN_ARRIVED_LATE);
-            }
-            OrderEvent::GoodsReturned(_) => self.returns.evolve(event),
+            OrderEvent::ReturnRefunded(_)
+            | OrderEvent::ReturnOpened(_)
+            | OrderEvent::GoodsReturned(_)
+            | OrderEvent::ReturnClosed(_) => self.evolve_return(event),
             // The cancel takes over what the sale had left, its capture included.
             OrderEvent::CancelRequested(_) => {
                 self.attention
@@ -142,6 +136,19 @@ impl After {
             | OrderEvent::OrderProcessingStarted(_)
             | OrderEvent::OrderDelivered(_)
             | OrderEvent::OrderCompleted(_) => {}
+        }
+    }
+
+    /// What comes back, and who need not see to it any more.
+    fn evolve_return(&mut self, event: &OrderEvent) {
+        self.returns.evolve(event);
+        if let OrderEvent::ReturnRefunded(refunded) = event {
+            self.settled(&refunded.return_id.to_string());
+        }
+        if let OrderEvent::ReturnOpened(ReturnOpened { return_id, .. })
+        | OrderEvent::ReturnClosed(ReturnClosed { return_id }) = event
+        {
+            self.seen_to(&return_id.to_string(), RETURN_ARRIVED_LATE);
         }
     }
 
