@@ -35,6 +35,7 @@ stories!(
     called_off: "10-called-off.md",
     called_off_while_it_is_decided: "11-called-off-while-it-is-decided.md",
     two_parcels: "12-two-parcels.md",
+    a_parcel_is_lost: "13-a-parcel-is-lost.md",
     exchanged: "14-exchanged.md",
     sent_back: "14-sent-back.md",
     the_customers_bank_takes_the_money_back: "15-the-customers-bank-takes-the-money-back.md",

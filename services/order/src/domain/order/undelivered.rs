@@ -54,6 +54,10 @@ pub fn resolve(order: &Order, asked: &Resolve) -> Result<Vec<OrderEvent>, Reject
     if asked.decision == Decision::Resend {
         return resend(order, asked, came_back, pieces);
     }
+    if order.exchange().is_some() {
+        let sentence = "nothing was paid under an exchange: its parcel is sent again";
+        return Err(Rejection::new("NOT_OFFERED", sentence));
+    }
     let (whole, kept) = order.worth_of_parcel(&pieces, came_back)?;
     Ok(vec![OrderEvent::ParcelResolved(Arc::new(ParcelResolved {
         shipment_id: parcel.shipped.shipment_id.clone(),
@@ -70,14 +74,15 @@ pub fn resolve(order: &Order, asked: &Resolve) -> Result<Vec<OrderEvent>, Reject
     }))])
 }
 
-/// What is lost is sent again from the stock; what came back would come back again.
+/// What is lost is sent again from the stock; what came back would come back again, so only an exchange, for which no
+/// money can be given back, is sent again from there, too.
 fn resend(
     order: &Order,
     asked: &Resolve,
     came_back: bool,
     pieces: Arc<[Pieces]>,
 ) -> Result<Vec<OrderEvent>, Rejection> {
-    if came_back {
+    if came_back && order.exchange().is_none() {
         let sentence = "what the carrier brought back is not sent to the same address again";
         return Err(Rejection::new("NOT_OFFERED", sentence));
     }

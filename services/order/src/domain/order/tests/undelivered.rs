@@ -1,11 +1,14 @@
 //! The rules of parcels that do not arrive: staff's decision, what is given back, and where the order ends.
-use super::life::{everything, open_errand, paid, parcel, part, processing, ship, step};
+use super::life::{everything, open_errand, paid, parcel, part, placed_rich, processing, rich, ship, step};
 use super::*;
 use crate::domain::errand::{self, Task};
+use crate::domain::exchange::Exchange;
+use crate::domain::quote::QuoteCreated;
 use crate::domain::samples::gbp;
 use crate::invariants::{facts, returns_fit, saga_fits_status};
 use crate::refund_parcel;
-use souk_kernel::Money;
+use souk_contracts::terms::ReturnId;
+use souk_kernel::{Money, TypeId};
 
 /// Two paid parcels, the first of which came to this.
 pub(super) fn with_two_parcels(first_is: Whereabouts) -> Order {
@@ -257,6 +260,29 @@ fn stock_that_is_lacking_leaves_the_decision_open() {
 fn what_came_back_is_not_sent_again() {
     let back = with_two_parcels(Whereabouts::ReturnedToSender);
     assert_eq!(resolve(&back, &resend("shp_1")).expect_err("the same address").reason, "NOT_OFFERED");
+}
+
+#[test]
+fn the_parcel_of_an_exchange_is_sent_again_and_never_refunded() {
+    let plain = rich();
+    let mut terms = (**plain.terms.as_ref().expect("it has them")).clone();
+    terms.coupons.clear();
+    let (return_id, order_id) = (ReturnId::from_uuid(order_id().uuid()), order_id());
+    let value_minor = plain.total.minor_units();
+    terms.exchange = Some(Exchange { return_id, order_id, paid_by: order_id, value_minor });
+    let nothing = Money::zero(plain.total.currency());
+    let offer = QuoteCreated { total: nothing, terms: Some(Arc::new(terms)), ..plain };
+    // Reserved and committed; nothing is authorised.
+    let order = after(&placed_rich(&offer), &vec![Outcome::done(); 2]);
+    let order = apply(&order, &undo_window_over(&order));
+    let order = after(&order, &[Outcome::done()]);
+    let (order, shipped) = ship(&order, &parcel("shp_1", vec![part(1, "A", 2)]));
+    let order = paid(&order, &shipped);
+    for at in [Whereabouts::Lost, Whereabouts::ReturnedToSender] {
+        let order = apply(&order, &moved(&order, "shp_1", at));
+        assert_eq!(resolve(&order, &refund("shp_1")).expect_err("nothing was paid").reason, "NOT_OFFERED");
+        assert_eq!(kinds(&resolve(&order, &resend("shp_1")).expect("it can")), ["ParcelResolved"]);
+    }
 }
 
 /// Examples of what is stored of parcels that are sent again.
