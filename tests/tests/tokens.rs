@@ -34,7 +34,7 @@ const ENDS: &[(&str, End, End)] = &[
     ("error_500_then_ok", SOLD, REFUNDED),
     ("auth_expires_1m", SOLD, REFUNDED),
     // Only a person can say what becomes of goods that are promised and not paid.
-    ("capture_fails", ("CONFIRMED", "AUTHORIZED"), ("CANCELLED", "VOIDED")),
+    ("capture_fails", ("ON_HOLD", "FAILED"), ("CANCELLED", "VOIDED")),
     // The provider cannot give the money back: a person finds another way.
     ("refund_pending_then_fails", SOLD, ("CANCELLED", "CAPTURED")),
     ("refund_pending_then_succeeds", SOLD, REFUNDED),

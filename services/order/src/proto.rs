@@ -407,7 +407,7 @@ pub fn order(order: &Order) -> Option<pb::Order> {
         needs_attention: order.needs_attention(),
         detail: detail.to_owned(),
         fulfilment: fulfilment(order.fulfilment()).into(),
-        label: told(order.label(), asks_payment.is_some()).into(),
+        label: told(order.label(), order.fulfilment(), asks_payment.is_some()).into(),
         subtotal: sums.money(sums.subtotal),
         discount: sums.money(sums.discount),
         shipping: sums.money(sums.shipping),
@@ -590,8 +590,12 @@ pub fn status(label: Label) -> pb::OrderStatus {
 }
 
 /// What the customer is told of an order that stands so.
-pub fn told(label: Label, asks_payment: bool) -> pb::OrderLabel {
+pub fn told(label: Label, goods: Fulfilment, asks_payment: bool) -> pb::OrderLabel {
     match label {
+        Label::Delivered | Label::Completed if goods == Fulfilment::Unfulfilled => {
+            pb::OrderLabel::NotDelivered
+        }
+        Label::Delivered | Label::Completed if goods == Fulfilment::Returned => pb::OrderLabel::Returned,
         Label::Pending => pb::OrderLabel::BeingPlaced,
         Label::AwaitingCustomer if asks_payment => pb::OrderLabel::PaymentNeeded,
         Label::AwaitingCustomer => pb::OrderLabel::AnswerNeeded,

@@ -530,7 +530,7 @@ pub fn order_row(row: &Row) -> pb::Order {
         needs_attention: needs_attention(row),
         detail: row.text(14).to_owned(),
         fulfilment: crate::proto::fulfilment(fulfilment(row)).into(),
-        label: crate::proto::told(label(row), row.text(15) == AWAITS_PAYMENT).into(),
+        label: crate::proto::told(label(row), fulfilment(row), row.text(15) == AWAITS_PAYMENT).into(),
         ..pb::Order::default()
     }
 }
